@@ -1,0 +1,1 @@
+"""The codec: bytes to pixels and back. Imports none of the other packages."""

@@ -50,6 +50,8 @@ class BitEncoder:
 
     def finish(self) -> bytes:
         """The payload: the shortest bytes that decode to the same decisions when 0xFF follows them."""
+        if self._coder.is_empty():
+            return b""
         words, (lower, size) = self._coder.pos()
         points = np.asarray(self._coder.get_compressed(), dtype=np.uint32)
         total = words + 2  # words spanned by the final interval
@@ -57,12 +59,12 @@ class BitEncoder:
         low = inside - ((inside - lower) % (1 << 64))
         high = low + size
         payload = low.to_bytes(4 * total, "big")
-        for count in range(max(0, 4 * words - 8), 4 * total + 1):
+        for count in range(max(0, 4 * words - 4), 4 * total + 1):
             rest = 8 * (4 * total - count)
             prefix = low >> rest
             if ((prefix + 1) << rest) - 1 < high:
-                return payload[:count]
-        return payload
+                break
+        return payload[:count]
 
 
 class _Continued:

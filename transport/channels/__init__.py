@@ -1,0 +1,49 @@
+"""Channels: how datagrams leave and come. Thin, one file each, no decisions.
+
+Every channel offers `Channel`; `pump` is all that a driver does with one. `waiting` is the second half of pacing: a
+session is asked for a packet only when nothing that it handed over still stands in the channel's own queues.
+"""
+
+from typing import Protocol
+
+
+class Channel(Protocol):
+    """A way to one peer for whole datagrams that may be lost, doubled and reordered."""
+
+    largest: int
+    """Largest datagram that `send` takes, bytes."""
+    overhead: int
+    """Bytes that this channel and all below it add to a datagram on the wire."""
+
+    @property
+    def waiting(self) -> int:
+        """Bytes handed over that have not left the channel's own queues."""
+        ...
+
+    def send(self, data: bytes) -> None:
+        """Hand a datagram over; ValueError if it is larger than `largest`."""
+        ...
+
+    def receive(self) -> bytes | None:
+        """The next datagram that came; None if there is none now."""
+        ...
+
+
+class Session(Protocol):
+    """What a driver needs of a Sender or a Receiver."""
+
+    def handle_datagram(self, data: bytes, now: float) -> None: ...
+    def handle_timer(self, now: float) -> None: ...
+    def next_timer(self) -> float | None: ...
+    def poll_transmit(self, now: float) -> bytes | None: ...
+
+
+def pump(session: Session, channel: Channel, now: float) -> None:
+    """One turn: give the session what came and what time it is, send what it wants sent."""
+    while (data := channel.receive()) is not None:
+        session.handle_datagram(data, now)
+    timer = session.next_timer()
+    if timer is not None and now >= timer:
+        session.handle_timer(now)
+    while not channel.waiting and (data := session.poll_transmit(now)) is not None:
+        channel.send(data)

@@ -1,0 +1,39 @@
+"""What sessions tell the application, taken one by one with `next_event()`."""
+
+from dataclasses import dataclass
+
+from transport.schedule import Key
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStarted:
+    """Receiver: the first packet of a base came; `preamble` is what its sender gave for the group."""
+
+    group: int
+    preamble: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ItemReceived:
+    """Receiver: more of an item is here. `payload`: all its bytes from the start; `complete`: there are no more."""
+
+    key: Key
+    payload: bytes
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ItemDelivered:
+    """Sender: the peer has the whole item."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class ItemDropped:
+    """Sender: nothing more of the item will be sent (too late, needs one that was dropped, or cancelled)."""
+
+    key: Key
+
+
+Event = GroupStarted | ItemReceived | ItemDelivered | ItemDropped

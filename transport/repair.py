@@ -1,0 +1,135 @@
+"""What is done about loss: how often each class is sent, and which packets under way count as lost.
+
+`Policy` is the table that answers "resend or drop" a class; coded repair will be one more field of it. `Flight` keeps
+the numbered packets that have not been acknowledged and says which are lost: overtaken by three later ones, overtaken
+and late, or (no acknowledgement at all for too long) everything older than the probe time.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from transport.schedule import Outgoing
+
+BASE: Final = 0
+REORDERING: Final = 3
+"""A packet is lost when one sent this many later has arrived."""
+LATE: Final = 1.25
+"""... or when a later one has arrived and this many round trips have passed."""
+MAX_PROBE_TIME: Final = 10.0
+MAX_REMEMBERED: Final = 2048
+"""Lost packets remembered, in case their acknowledgement still comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One class. `copies`: how often it is sent unasked; `resend`: lost bytes go again; `must_send`: never dropped."""
+
+    copies: int = 1
+    resend: bool = True
+    must_send: bool = False
+
+
+WITH_FEEDBACK: Final = (Policy(copies=2, must_send=True), Policy(), Policy(), Policy())
+"""Base twice at once: a loss then costs no round trip. The rest once, and what is lost again."""
+ONE_WAY: Final = (Policy(copies=3, must_send=True), Policy(copies=2), Policy(), Policy())
+"""Nobody answers: copies are all the protection that there is until coded repair is in."""
+
+
+@dataclass(eq=False)
+class Sent:
+    """A numbered packet that left. `size`: wire bytes, those of the layers below included."""
+
+    number: int
+    time: float
+    size: int
+    pieces: list[tuple["Outgoing", int, int]]
+    lost: bool = False
+    delivered: int = 0
+    delivered_time: float = 0.0
+    first_sent_time: float = 0.0
+    idle: bool = False
+
+
+@dataclass
+class Flight:
+    """Packets sent and not acknowledged, oldest first."""
+
+    packets: dict[int, Sent] = field(default_factory=dict)
+    bytes: int = 0
+    largest_acked: int = -1
+    probes: int = 0
+    _lost: int = 0
+    _quiet_since: float = 0.0
+    _late_at: float | None = None
+
+    def handle_sent(self, packet: Sent) -> None:
+        if not self.bytes:
+            self._quiet_since = packet.time
+        self.packets[packet.number] = packet
+        self.bytes += packet.size
+
+    def handle_acked(self, ranges: Iterable[tuple[int, int]], now: float) -> list[Sent]:
+        """`ranges`: inclusive (lowest, highest) packet numbers. The packets now acknowledged for the first time."""
+        acked: list[Sent] = []
+        for low, high in ranges:
+            span = range(low, high + 1)
+            numbers = [n for n in span if n in self.packets] if len(span) < len(self.packets) else None
+            numbers = [n for n in self.packets if low <= n <= high] if numbers is None else numbers
+            acked += [self.packets.pop(number) for number in numbers]
+        for packet in acked:
+            self.largest_acked = max(self.largest_acked, packet.number)
+            self.bytes -= 0 if packet.lost else packet.size
+            self._lost -= packet.lost
+        if acked:
+            self.probes = 0
+            self._quiet_since = now
+        return acked
+
+    def detect_lost(self, round_trip: float, now: float) -> list[Sent]:
+        """Packets that later ones overtook; `round_trip` in seconds."""
+        lost: list[Sent] = []
+        self._late_at = None
+        for packet in self.packets.values():
+            if packet.number > self.largest_acked:
+                break
+            if packet.lost:
+                continue
+            late_at = packet.time + LATE * round_trip
+            if packet.number <= self.largest_acked - REORDERING or now >= late_at:
+                lost.append(packet)
+            elif self._late_at is None or late_at < self._late_at:
+                self._late_at = late_at
+        return self._mark(lost)
+
+    def detect_silence(self, probe_time: float, now: float) -> list[Sent]:
+        """When nothing was acknowledged for the probe time (seconds): all packets that are older than it."""
+        at = self.silence_at(probe_time)
+        if at is None or now < at:
+            return []
+        self.probes += 1
+        self._quiet_since = now
+        return self._mark([p for p in self.packets.values() if not p.lost and p.time <= now - probe_time])
+
+    def silence_at(self, probe_time: float) -> float | None:
+        """When silence will count as loss, twice as late after each time that it did; None with nothing under way."""
+        if not self.bytes:
+            return None
+        return self._quiet_since + max(probe_time, min(probe_time * (1 << min(self.probes, 10)), MAX_PROBE_TIME))
+
+    @property
+    def late_at(self) -> float | None:
+        """When the next overtaken packet will count as lost."""
+        return self._late_at
+
+    def _mark(self, lost: list[Sent]) -> list[Sent]:
+        for packet in lost:
+            packet.lost = True
+            self.bytes -= packet.size
+        self._lost += len(lost)
+        if self._lost > MAX_REMEMBERED:
+            for number in [p.number for p in self.packets.values() if p.lost][: self._lost - MAX_REMEMBERED]:
+                del self.packets[number]
+                self._lost -= 1
+        return lost

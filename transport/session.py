@@ -1,0 +1,419 @@
+"""The two ends of a transfer, without sockets and without a clock: datagrams and `now` in, datagrams, timers and events
+out.
+
+    items ─► Sender ─► datagrams ~~ a channel, a link ~~► Receiver ─► events
+                ▲                                            │
+                └──────────────── acknowledgements ──────────┘
+
+Whoever drives a session calls, in this order: `handle_datagram` for what came, `handle_timer` when `next_timer()` has
+passed, then `poll_transmit` until it gives None, then `next_event` until it gives None. `now` is in seconds on any
+clock that never goes back. The pacing is in `poll_transmit`: it gives nothing as long as the last packet still crosses
+the link, so a driver need not, and must not, queue.
+
+Bytes from the peer never raise: what is no packet is counted in `stats` and dropped.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+from transport import wire
+from transport.assemble import Assembly
+from transport.estimate import Estimate
+from transport.events import Event, GroupStarted, ItemDelivered, ItemDropped, ItemReceived
+from transport.pace import Pacer
+from transport.ranges import Ranges
+from transport.repair import BASE, ONE_WAY, WITH_FEEDBACK, Flight, Policy, Sent
+from transport.schedule import Item, Key, Outgoing, Schedule
+
+__all__ = ["Item", "Policy", "Receiver", "ReceiverConfig", "ReceiverStats", "Sender", "SenderConfig", "SenderStats"]
+
+SMALLEST_PACKET = 40
+SMALLEST_PIECE = 24
+"""Room below which it is not worth starting another piece in a packet."""
+
+
+@dataclass(frozen=True, slots=True)
+class SenderConfig:
+    """Settings of a sender.
+
+    Attributes:
+        packet_size: largest datagram in bytes, our framing included (see `pace.packet_size`).
+        overhead: bytes that the layers below add to a datagram; the pacer counts them.
+        rate: the link's rate in bit/s if known, else None: then it is estimated.
+        initial_rate: where the estimate starts, bit/s.
+        initial_rtt: round trip assumed until one is measured, seconds.
+        feedback: False for one-way links: nothing is numbered, nothing awaited.
+        policies: how each of the four classes is protected; None for the defaults of `repair`.
+        newest_first: among items of equal priority and deadline, the last submitted goes first.
+    """
+
+    packet_size: int = 1100
+    overhead: int = 28
+    rate: float | None = None
+    initial_rate: float = 16_000.0
+    initial_rtt: float = 1.0
+    feedback: bool = True
+    policies: tuple[Policy, Policy, Policy, Policy] | None = None
+    newest_first: bool = False
+
+    def __post_init__(self) -> None:
+        if self.packet_size < SMALLEST_PACKET:
+            raise ValueError(f"packets of {self.packet_size} B are too small: {SMALLEST_PACKET} at least")
+        if self.rate is None and not self.feedback:
+            raise ValueError("without feedback the rate cannot be estimated: give one")
+        if any(rate is not None and rate <= 0 for rate in (self.rate, self.initial_rate)):
+            raise ValueError("a rate is more than 0 bit/s")
+
+
+@dataclass
+class SenderStats:
+    """Counts since the start; bytes are those of datagrams, without the layers below."""
+
+    packets: int = 0
+    bytes: int = 0
+    payload: int = 0
+    lost: int = 0
+    malformed: int = 0
+
+
+class Sender:
+    """Moves items to one receiver, the most urgent bytes first, at the link's rate."""
+
+    def __init__(self, config: SenderConfig | None = None) -> None:
+        self.config = config or SenderConfig()
+        self.stats = SenderStats()
+        self.estimate = Estimate(self.config.rate, self.config.initial_rate, self.config.initial_rtt)
+        self._policies = self.config.policies or (WITH_FEEDBACK if self.config.feedback else ONE_WAY)
+        self._schedule = Schedule(self.config.newest_first)
+        self._pacer = Pacer(self.config.overhead)
+        self._flight = Flight()
+        self._preambles: dict[int, bytes] = {}
+        self._events: deque[Event] = deque()
+        self._number = 0
+
+    def start_group(self, group: int, preamble: bytes) -> None:
+        """Say what every base packet of a group begins with (0-8 B), before its first item is submitted."""
+        if not 0 <= group <= wire.MAX_GROUP or len(preamble) > wire.MAX_PREAMBLE:
+            raise ValueError("a group is a 32-bit number, its preamble at most 8 B")
+        self._preambles[group] = preamble
+
+    def submit(self, item: Item) -> None:
+        """Queue an item. Raises ValueError for one that the wire cannot carry or whose key is still on its way."""
+        fits = 0 <= item.group <= wire.MAX_GROUP and 0 <= item.cls < wire.CLASSES and 0 <= item.index <= wire.MAX_INDEX
+        if not fits or len(item.payload) > wire.MAX_ITEM:
+            raise ValueError(f"item {item.key} of {len(item.payload)} B is outside what the wire can carry")
+        if self._schedule.add(item, self._policies[item.cls]) is None:
+            self._events.append(ItemDropped(item.key))
+
+    def cancel(self, group: int) -> None:
+        """Send nothing more of a group."""
+        self._events.extend(ItemDropped(key) for key in self._schedule.cancel(group))
+        self._preambles.pop(group, None)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing to send and nothing awaited."""
+        return self._schedule.open_items == 0
+
+    def handle_datagram(self, data: bytes, now: float) -> None:
+        """Take what came from the receiver: an acknowledgement, or something to be dropped."""
+        try:
+            packet = wire.parse(data)
+        except wire.WireError:
+            self.stats.malformed += 1
+            return
+        newest = self._number - 1
+        largest = newest - (newest - packet.largest) % wire.NUMBERS if isinstance(packet, wire.Ack) else -1
+        if not isinstance(packet, wire.Ack) or largest < 0:
+            self.stats.malformed += 1
+            return
+        acked = self._flight.handle_acked(((largest - far, largest - near) for near, far in packet.ranges), now)
+        for sent in acked:
+            self._deliver(sent)
+        self.estimate.handle_acked(acked, any(sent.number == largest for sent in acked), packet.delay, now)
+        self._find_losses(now)
+
+    def handle_timer(self, now: float) -> None:
+        """`next_timer()` has passed: look for losses and for what has come too late."""
+        self._expire(now)
+        self._find_losses(now)
+        self._repair(self._flight.detect_silence(self._probe_time, now))
+
+    def next_timer(self) -> float | None:
+        """When to call `handle_timer` and `poll_transmit` again if nothing comes before; None for never."""
+        times = [self._flight.late_at, self._flight.silence_at(self._probe_time)]
+        if self._window_open and self._schedule.peek() is not None:
+            times.append(self._pacer.ready_at())
+        return min((time for time in times if time is not None), default=None)
+
+    def poll_transmit(self, now: float) -> bytes | None:
+        """The next datagram if one may leave at `now`: what goes in is chosen here and not before."""
+        self._expire(now)
+        if not self._pacer.ready(now) or not self._window_open:
+            return None
+        built = self._build()
+        if built is None:
+            return None
+        data, pieces = built
+        size = len(data) + self.config.overhead
+        self._pacer.handle_sent(len(data), self.estimate.pacing_rate, now)
+        if self.config.feedback:
+            sent = Sent(self._number, now, size, pieces)
+            self.estimate.handle_sent(sent, self._flight.bytes, idle=self._schedule.peek() is None)
+            self._flight.handle_sent(sent)
+            self._number += 1
+        self.stats.packets += 1
+        self.stats.bytes += len(data)
+        return data
+
+    def next_event(self) -> Event | None:
+        return self._events.popleft() if self._events else None
+
+    # --- building ---
+
+    def _build(self) -> tuple[bytes, list[tuple[Outgoing, int, int]]] | None:
+        """Fill one packet with the best pieces of one group."""
+        lead = self._schedule.peek()
+        if lead is None:
+            return None
+        group, preamble = lead.item.group, b""
+        alone = lead.item.cls == BASE and lead.copies_sent == 0
+        segments: list[wire.Segment] = []
+        pieces: list[tuple[Outgoing, int, int]] = []
+        used = wire.head_size(self.config.feedback, 0)
+        while (outgoing := self._schedule.peek()) is not None and outgoing.item.group == group:
+            item = outgoing.item
+            if alone and item.cls != BASE:
+                break
+            head = self._preambles.get(group, b"") if item.cls == BASE and not preamble else b""
+            offset, size = outgoing.next_piece()
+            more = 1 + wire.varint_size(len(segments[-1].payload)) if segments else 0
+            cost = more + wire.segment_size(item.index, offset) + (1 + len(head) if head else 0)
+            room = self.config.packet_size - used - cost
+            if segments and not self._worth_splitting(outgoing, size, room):
+                break
+            self._schedule.pop()
+            start, stop = outgoing.take(room)
+            payload = item.payload[start:stop]
+            segments.append(wire.Segment(item.cls, item.index, start, payload, stop == outgoing.units))
+            pieces.append((outgoing, start, stop))
+            preamble = preamble or head
+            used += cost + len(payload)
+            self._schedule.push(outgoing)
+        self._finish_copies(pieces)
+        self.stats.payload += sum(len(segment.payload) for segment in segments)
+        number = self._number if self.config.feedback else None
+        return wire.Data(group, tuple(segments), number, preamble).encode(), pieces
+
+    def _worth_splitting(self, outgoing: Outgoing, size: int, room: int) -> bool:
+        """Whether the next piece goes into the room that is left: whole, or in part where that costs nothing."""
+        if size <= room:
+            return True
+        fits_alone = size <= self.config.packet_size - 2 * SMALLEST_PIECE
+        return room >= SMALLEST_PIECE and (outgoing.item.may_cut or not fits_alone)
+
+    def _finish_copies(self, pieces: list[tuple[Outgoing, int, int]]) -> None:
+        """Items that are now sent once more: queue the next copy, never into the same packet."""
+        for outgoing in dict.fromkeys(outgoing for outgoing, _, _ in pieces):
+            if outgoing.pending:
+                continue
+            if outgoing.start_copy():
+                self._schedule.push(outgoing)
+            elif not self.config.feedback:
+                self._schedule.close(outgoing)
+
+    # --- repair ---
+
+    @property
+    def _full_packet(self) -> int:
+        return self.config.packet_size + self.config.overhead
+
+    @property
+    def _probe_time(self) -> float:
+        return self.estimate.probe_time(self._full_packet)
+
+    @property
+    def _window_open(self) -> bool:
+        """Not more under way than a path with a working way back can hold: a dead link is not fed for ever."""
+        path = self.estimate.srtt + 4 * self.estimate.rttvar + 1.0
+        return self._flight.bytes < max(self.estimate.rate / 8 * path, 8 * self._full_packet)
+
+    def _deliver(self, sent: Sent) -> None:
+        for outgoing, start, stop in sent.pieces:
+            if not outgoing.closed and outgoing.handle_acked(start, stop):
+                self._schedule.close(outgoing)
+                self._events.append(ItemDelivered(outgoing.item.key))
+
+    def _find_losses(self, now: float) -> None:
+        self._repair(self._flight.detect_lost(max(self.estimate.srtt, self.estimate.latest_rtt), now))
+
+    def _repair(self, lost: list[Sent]) -> None:
+        self.estimate.handle_lost(len(lost))
+        self.stats.lost += len(lost)
+        for outgoing, start, stop in (piece for sent in lost for piece in sent.pieces):
+            if outgoing.closed:
+                continue
+            if outgoing.policy.resend:
+                outgoing.handle_lost(start, stop)
+                self._schedule.push(outgoing)
+            elif not outgoing.pending:
+                self._drop(self._schedule.drop(outgoing.item.key))
+
+    def _expire(self, now: float) -> None:
+        self._drop(self._schedule.expire(now))
+
+    def _drop(self, keys: list[Key]) -> None:
+        self._events.extend(ItemDropped(key) for key in keys)
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverConfig:
+    """Settings of a receiver; the limits bound what a hostile sender can cost.
+
+    Attributes:
+        ack_every: acknowledge at least every so many packets.
+        ack_delay: ... and at the latest after so many seconds.
+        max_groups, max_items: groups and items kept track of; beyond them packets are dropped.
+        max_bytes: bytes of unfinished and untaken items held, bookkeeping of pieces included.
+    """
+
+    ack_every: int = 2
+    ack_delay: float = 0.1
+    max_groups: int = 256
+    max_items: int = 1 << 17
+    max_bytes: int = 16 << 20
+
+
+@dataclass
+class ReceiverStats:
+    """Counts since the start. `refused`: data packets beyond a limit; `repeated`: packet numbers seen before."""
+
+    packets: int = 0
+    bytes: int = 0
+    repeated: int = 0
+    refused: int = 0
+    malformed: int = 0
+
+
+ACK_RUNS = 32
+
+
+class Receiver:
+    """Puts items together from any packets of any groups, in any order, and acknowledges those that carry a number."""
+
+    def __init__(self, config: ReceiverConfig | None = None) -> None:
+        self.config = config or ReceiverConfig()
+        self.stats = ReceiverStats()
+        self._preambles: dict[int, bytes | None] = {}
+        self._items: dict[Key, Assembly] = {}
+        self._done: set[Key] = set()
+        self._held = 0
+        self._changed: dict[Key, None] = {}
+        self._started: deque[GroupStarted] = deque()
+        self._numbers = Ranges()
+        self._numbered_bytes = 0
+        self._largest_time = 0.0
+        self._unacked = 0
+        self._ack_at: float | None = None
+
+    def handle_datagram(self, data: bytes, now: float) -> None:
+        """Take a packet; what is none, or goes beyond a limit, is counted and dropped."""
+        try:
+            packet = wire.parse(data)
+        except wire.WireError:
+            self.stats.malformed += 1
+            return
+        if not isinstance(packet, wire.Data):
+            self.stats.malformed += 1
+            return
+        self.stats.packets += 1
+        self.stats.bytes += len(data)
+        if self._beyond_limits(packet, len(data)):
+            self.stats.refused += 1
+            return
+        if packet.number is not None:
+            urgent = any(segment.cls == BASE for segment in packet.segments)
+            self._note_number(packet.number, urgent, len(data), now)
+        self._start_group(packet)
+        for segment in packet.segments:
+            self._add(packet.group, segment)
+
+    def handle_timer(self, now: float) -> None:
+        """Nothing to do but `poll_transmit`; here so that both ends are driven alike."""
+
+    def next_timer(self) -> float | None:
+        """When the next acknowledgement is due; None if none is."""
+        return self._ack_at
+
+    def poll_transmit(self, now: float) -> bytes | None:
+        """An acknowledgement, if one is due at `now`."""
+        if self._ack_at is None or now < self._ack_at:
+            return None
+        self._ack_at, self._unacked = None, 0
+        largest = self._numbers.last()[1] - 1
+        runs = [(largest - (stop - 1), largest - start) for start, stop in reversed(self._numbers)]
+        runs = [run for run in runs[:ACK_RUNS] if run[1] < wire.MAX_SPAN]
+        return wire.Ack(largest % wire.NUMBERS, tuple(runs), now - self._largest_time, self._numbered_bytes).encode()
+
+    def next_event(self) -> Event | None:
+        """What is new: groups first, then each item that grew, once, with all its bytes so far."""
+        if self._started:
+            return self._started.popleft()
+        if not self._changed:
+            return None
+        key = next(iter(self._changed))
+        del self._changed[key]
+        assembly = self._items[key]
+        if assembly.complete:
+            self._held -= assembly.cost
+            del self._items[key]
+            self._done.add(key)
+        return ItemReceived(key, bytes(assembly.prefix), assembly.complete)
+
+    def forget(self, group: int) -> None:
+        """Drop all that is known of a group, so that its place is free; packets that still come start it anew."""
+        for key in [key for key in self._items if key[0] == group]:
+            self._held -= self._items.pop(key).cost
+            self._changed.pop(key, None)
+        self._done = {key for key in self._done if key[0] != group}
+        self._preambles.pop(group, None)
+
+    def _beyond_limits(self, packet: wire.Data, size: int) -> bool:
+        if packet.group not in self._preambles and len(self._preambles) >= self.config.max_groups:
+            return True
+        known = len(self._items) + len(self._done) + len(packet.segments)
+        return known > self.config.max_items or self._held + size > self.config.max_bytes
+
+    def _start_group(self, packet: wire.Data) -> None:
+        known = self._preambles.setdefault(packet.group, None)
+        base = any(segment.cls == BASE for segment in packet.segments)
+        if known is None and base:
+            self._preambles[packet.group] = packet.preamble
+            self._started.append(GroupStarted(packet.group, packet.preamble))
+
+    def _add(self, group: int, segment: wire.Segment) -> None:
+        key = (group, segment.cls, segment.index)
+        if key in self._done:
+            return
+        assembly = self._items.setdefault(key, Assembly())
+        before = assembly.cost
+        if assembly.add(segment.offset, segment.payload, segment.final):
+            self._changed[key] = None
+        self._held += assembly.cost - before
+
+    def _note_number(self, low: int, urgent: bool, size: int, now: float) -> None:
+        """Unwrap a packet's number, note it, and decide when to acknowledge."""
+        self._numbered_bytes += size
+        largest = self._numbers.last()[1] - 1 if len(self._numbers) else low
+        number = largest + (low - largest + wire.MAX_SPAN) % wire.NUMBERS - wire.MAX_SPAN
+        in_order = number == largest + 1 and len(self._numbers) == 1
+        seen = number in self._numbers
+        if not len(self._numbers) or number > largest:
+            self._largest_time = now
+        self.stats.repeated += seen
+        self._numbers.add(number, number + 1)
+        self._numbers.forget_below(max(number, largest) - wire.MAX_SPAN + 1)
+        self._unacked += 1
+        at_once = urgent or not in_order or seen or self._unacked >= self.config.ack_every
+        due = now if at_once else now + self.config.ack_delay
+        self._ack_at = due if self._ack_at is None else min(due, self._ack_at)

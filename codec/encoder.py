@@ -1,0 +1,81 @@
+"""A picture in, a stream out: every layer in turn, then the order of the file.
+
+The residual corrects the exact picture that the decoder makes of the latents, so the encoder runs that decoder.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codec import caption as captions
+from codec import latent, plan, residual
+from codec.decoder import Decoder
+from codec.latent import encoder as latents
+from codec.stream import Chunk, Header, Kind, write
+from codec.structure import edges, meta
+
+Progress = Callable[[str, float], None]
+
+_TINY_PICTURE = 64 * 64  # pixels up to which latents beyond the thumbnail cost more than they save
+
+
+def _base_count(header: Header) -> int:
+    """How many latent chunks form the base."""
+    return 1 if header.pixels <= _TINY_PICTURE else latent.count(header)
+
+
+def encode(
+    picture: NDArray[np.uint8],
+    *,
+    caption: str | None = None,
+    guessed: bool = False,
+    max_bytes: int | None = None,
+    lossless: bool = True,
+    prefer: str | None = None,
+    meta_data: dict[str, str] | None = None,
+    weights: int = 1,
+    progress: Progress | None = None,
+) -> bytes:
+    """The stream of picture uint8[H,W,C], C = 1 grey, 2 grey+alpha, 3 RGB, 4 RGBA.
+
+    caption: its text; guessed: that text was not given by a person. max_bytes: the stream is cut there (at least the
+    header remains). lossless=False: stops at the base. prefer="structure": structure after 300 bytes of latents.
+    progress: called with a layer's name and the share of the work done. Raises ValueError for a bad picture.
+    """
+    if picture.dtype != np.uint8 or picture.ndim != 3 or not 1 <= picture.shape[2] <= 4:
+        raise ValueError("a picture is uint8[height, width, 1 to 4 channels]")
+    tell = progress or (lambda stage, share: None)
+    height, width, channels = picture.shape
+    sized = Header(width, height, channels, weights)
+    header = Header(width, height, channels, weights, _base_count(sized))
+    tell("latent", 0.0)
+    payloads = latents.encode(picture, header)[: header.base]
+    chunks = [Chunk(Kind.LATENT, i, payload) for i, payload in enumerate(payloads)]
+    if caption is not None:
+        chunks.append(Chunk(Kind.CAPTION, 0, captions.encode(caption, weights, guessed)))
+    if meta_data:
+        chunks.append(Chunk(Kind.META, 0, meta.encode(meta_data)))
+    tell("structure", 0.15)
+    chunks += _structure(picture, header)
+    if lossless:
+        decoder = Decoder(header, limit=header.pixels)
+        for chunk in chunks:
+            decoder.push(chunk)
+        tell("residual", 0.25)
+        coded = residual.encode(picture, decoder.picture(), header, lambda share: tell("residual", 0.25 + 0.75 * share))
+        chunks += [Chunk(Kind.RESIDUAL, index, payload) for index, payload in coded]
+        chunks.append(Chunk(Kind.CHECK, 0, zlib.crc32(picture.tobytes()).to_bytes(4, "big")))
+    tell("done", 1.0)
+    data = write(header, plan.order(header, chunks, prefer))
+    return data if max_bytes is None else data[: max(max_bytes, len(header.encode()))]
+
+
+def _structure(picture: NDArray[np.uint8], header: Header) -> list[Chunk]:
+    if header.pixels <= _TINY_PICTURE:
+        return []
+    base = np.round(latents.base_picture(picture)).astype(np.uint8)
+    return [Chunk(Kind.EDGES, i, p) for i, p in enumerate(edges.encode(edges.extract(base), header))]

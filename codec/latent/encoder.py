@@ -1,0 +1,102 @@
+"""Photo in, latent chunks out: the analysis network (float, free to change) around the decoder's exact priors."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codec import models
+from codec.entropy import BitEncoder
+from codec.integer import LIMIT, Array, gathered_product, unshuffle
+from codec.latent import network, symbols, thumbnail
+from codec.latent.decoder import LatentDecoder
+from codec.latent.geometry import GRID, base_size, reduction
+from codec.latent.layout import tiles
+from codec.stream import Header
+
+DEAD_ZONE = 0.10  # how far below a half a latent is still rounded towards its prediction
+
+
+def base_picture(picture: NDArray[np.uint8]) -> Array:
+    """The picture in RGB reduced by box means to the base size: float32[h,w,3] in 0..255. Alpha is left out."""
+    height, width, channels = picture.shape
+    k = reduction(width, height)
+    columns, rows = base_size(width, height)
+    colour = picture[..., :3] if channels > 2 else picture[..., :1].repeat(3, 2)
+    side = 1 << k
+    padded = np.pad(colour, ((0, rows * side - height), (0, columns * side - width), (0, 0)), mode="edge")
+    if k == 0:
+        return padded.astype(np.float32)
+    boxes = padded.reshape(rows, side, columns, side, 3)
+    return boxes.sum((1, 3), dtype=np.uint32).astype(np.float32) / np.float32(side * side)
+
+
+def pad_to_grid(base: Array) -> Array:
+    """`base` continued at its right and lower edge to multiples of 32."""
+    rows, columns = base.shape[:2]
+    return np.pad(base, ((0, -rows % GRID), (0, -columns % GRID), (0, 0)), mode="edge")
+
+
+class Analysis:
+    """The encoder's view of a picture: features at 1/8, 1/16 and 1/32, and each step's latents given the state."""
+
+    def __init__(self, base: Array, weights: int) -> None:
+        self._w = models.load(weights, "analysis")
+        x = self._relu(self._conv("analyse4", unshuffle((base - 128) / 64, 4)))
+        e8 = self._stage("analyse8", unshuffle(x, 2))
+        e16 = self._stage("analyse16", unshuffle(np.maximum(e8, 0), 2))
+        e32 = self._stage("analyse32", unshuffle(np.maximum(e16, 0), 2))
+        self._features = {8: e8, 16: e16, 32: e32}
+
+    def latents(self, step: int, scale: int, state: Array) -> Array:
+        """Real latents [H,W,latents] of `step` (1..) given the whole-number `state` that enters it."""
+        x = np.concatenate([state / 64, self._features[scale]], axis=2)
+        hidden = self._relu(self._conv(f"steps.{step - 1}.posterior.0", x))
+        return self._conv(f"steps.{step - 1}.posterior.2", hidden)
+
+    def _conv(self, name: str, x: Array) -> Array:
+        weight = self._w[f"{name}.weight"].astype(np.float32)
+        size = 3 if weight.shape[0] == 9 * x.shape[2] else 1
+        return cast(Array, gathered_product(x, weight, size) + self._w[f"{name}.bias"].astype(np.float32))
+
+    def _stage(self, name: str, x: Array) -> Array:
+        h = self._conv(f"{name}.0", x)
+        return np.clip(h + self._conv(f"{name}.1.b", self._relu(self._conv(f"{name}.1.a", h))), -LIMIT / 64, LIMIT / 64)
+
+    @staticmethod
+    def _relu(x: Array) -> Array:
+        return cast(Array, np.clip(x, 0, LIMIT / 64))
+
+
+def quantise(latents: Array, mean: Array) -> NDArray[np.int64]:
+    """Whole distances of real `latents` from `mean` (1/64), drawn towards it, within +-LARGEST."""
+    centred = latents - mean / 64
+    size = np.floor(np.abs(centred) + (0.5 - DEAD_ZONE))
+    return (np.sign(centred) * np.minimum(size, symbols.LARGEST)).astype(np.int64)
+
+
+def encode(picture: NDArray[np.uint8], header: Header) -> list[bytes]:
+    """The payloads of all latent chunks of picture uint8[H,W,C] (C = header.channels), by index."""
+    base = pad_to_grid(base_picture(picture))
+    rows, columns = base.shape[0] // GRID, base.shape[1] // GRID
+    decoder = LatentDecoder(header)
+    boxes = base.reshape(rows, GRID, columns, GRID, 3).mean((1, 3), dtype=np.float64)
+    payloads = [thumbnail.encode(boxes.transpose(2, 0, 1), header.channels, header.weights)]
+    decoder.push(0, payloads[0])
+    analysis = Analysis(base, header.weights)
+    table = models.load(header.weights, "latent")["table"]
+    rungs = network.load(header.weights).rungs
+    every = tiles(header.width, header.height, header.weights)
+    for step, rung in enumerate(rungs, 1):
+        mean, spreads = decoder.prior(step)
+        values = quantise(analysis.latents(step, rung.scale, decoder.entering(step)), mean)
+        for tile in (tile for tile in every if tile.step == step):
+            place = np.s_[tile.y0 // rung.scale : tile.y1 // rung.scale, tile.x0 // rung.scale : tile.x1 // rung.scale]
+            coder = BitEncoder()
+            for c in range(rung.latents):
+                symbols.put(coder, values[place][..., c].ravel(), spreads[place][..., c].ravel(), table[step - 1])
+            payloads.append(coder.finish())
+            decoder.push(len(payloads) - 1, payloads[-1])
+    return payloads

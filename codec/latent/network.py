@@ -1,0 +1,100 @@
+"""The synthesis network in whole numbers: states, priors and the picture, the same on every machine.
+
+Twin of codec/train/latent_model.py (float, torch), which has the picture of the whole. Here a *state* is what the
+decoder knows at 1/32, 1/16, 1/8 or 1/4 of the base picture's resolution, as float32 whole numbers [H,W,C].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codec import models
+from codec.integer import FRACTION, Array, Conv, clamp, rectify, shuffle
+
+SPREADS = 32
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One step: its scale (base pixels a position), number of latents, and layers."""
+
+    scale: int
+    latents: int
+    prior: Conv
+    value: Conv
+    first: Conv
+    second: Conv
+
+    def predict(self, state: Array) -> tuple[Array, NDArray[np.uint8]]:
+        """(mean in 1/64, whole float32[H,W,latents]; spread index uint8[H,W,latents]) of the latents."""
+        out = self.prior(state)
+        index = np.floor((out[..., self.latents :] + 32) / 64)
+        return clamp(out[..., : self.latents].copy()), np.clip(index, 0, SPREADS - 1).astype(np.uint8)
+
+    def refine(self, state: Array, latents: Array, mask: Array) -> Array:
+        """The state after `latents` (in 1/64, [H,W,latents]) where `mask` ([H,W,1], 0 or 1) says they are there."""
+        moved = clamp(state + mask * self.value(latents * mask))
+        return clamp(moved + mask * self.second(rectify(self.first(moved))))
+
+
+@dataclass(frozen=True)
+class Network:
+    """All layers of a weights set."""
+
+    stem: Conv
+    blocks: dict[int, tuple[Conv, Conv]]
+    ups: dict[int, Conv]
+    head: Conv
+    rungs: tuple[Rung, ...]
+
+    def start(self, thumbnail: NDArray[np.int32]) -> Array:
+        """The first state from the decoded thumbnail int32[3,H,W] in 1/16 of 0..255."""
+        x = (thumbnail.transpose(1, 2, 0) >> 4) - 128
+        return self._block(32, clamp(self.stem(np.ascontiguousarray(x, dtype=np.float32))))
+
+    def rise(self, state: Array, scale: int, to: int) -> Array:
+        """The state at scale `to` from the one at `scale`."""
+        while scale > to:
+            state, scale = clamp(shuffle(self.ups[scale](state), 2)), scale // 2
+            if scale in self.blocks:
+                state = self._block(scale, state)
+        return state
+
+    def picture(self, state: Array) -> NDArray[np.uint8]:
+        """The base picture uint8[H,W,3] from the state at scale 4."""
+        return np.clip(shuffle(self.head(state), 4) + 128, 0, 255).astype(np.uint8)
+
+    def _block(self, scale: int, state: Array) -> Array:
+        first, second = self.blocks[scale]
+        return clamp(state + second(rectify(first(state))))
+
+
+@cache
+def load(weights: int) -> Network:
+    """The network of a weights set (0 tiny, 1 base)."""
+    stored = models.load(weights, "latent")
+
+    def conv(name: str) -> Conv:
+        weight = stored[f"{name}.weight"].astype(np.float32)
+        scale = (2.0 ** -stored[f"{name}.shift"].astype(np.float64)).astype(np.float32)
+        return Conv(weight, stored[f"{name}.bias"].astype(np.float32), scale, int(stored[f"{name}.size"]))
+
+    return Network(
+        stem=conv("stem"),
+        blocks={s: (conv(f"block{s}.a"), conv(f"block{s}.b")) for s in (32, 16, 4)},
+        ups={s: conv(f"up{s}.conv") for s in (32, 16, 8)},
+        head=conv("head"),
+        rungs=tuple(
+            Rung(int(s), int(c), *(conv(f"steps.{i}.{part}") for part in ("prior", "value", "block.a", "block.b")))
+            for i, (s, c) in enumerate(stored["steps"])
+        ),
+    )
+
+
+def one(count: int) -> float:
+    """`count` as an activation."""
+    return float(count << FRACTION)

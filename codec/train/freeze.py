@@ -1,0 +1,113 @@
+"""Turns a trained latent network into whole numbers and counted tables: the files that codec/latent reads.
+
+    python -m codec.train.freeze CHECKPOINT --out codec/weights/base --data FOLDER [--tiny]
+
+The exact range is proved layer by layer while the whole numbers are made (codec/integer.py). The probability tables
+are counted on training photos, coded by the frozen network itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+from tqdm import tqdm
+
+from codec import integer, models
+from codec.latent import encoder, network
+from codec.latent.decoder import LatentDecoder, dequantised
+from codec.latent.symbols import LARGEST
+from codec.stream import Header
+from codec.train import photos
+from codec.train.latent_model import TINY, Config
+
+_EXACT = ("stem", "block", "up", "head", "prior", "value")
+
+
+def matrix(weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[outputs, inputs, k, k] -> [k*k*inputs, outputs]."""
+    return weight.transpose(2, 3, 1, 0).reshape(-1, weight.shape[0])
+
+
+def whole_numbers(state: dict[str, torch.Tensor], config: Config) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """(exact synthesis network, float analysis network) of a checkpoint."""
+    exact: dict[str, np.ndarray] = {"steps": np.array(config.steps, dtype=np.int32)}
+    analysis: dict[str, np.ndarray] = {}
+    for name in [n.removesuffix(".weight") for n in state if n.endswith(".weight")]:
+        weight = state[f"{name}.weight"].double().numpy()
+        bias = state[f"{name}.bias"].double().numpy()
+        if "analyse" in name or "posterior" in name:
+            analysis[f"{name}.weight"] = matrix(weight).astype(np.float16)
+            analysis[f"{name}.bias"] = bias.astype(np.float32)
+            continue
+        w, b, shift = integer.quantised(matrix(weight), bias)
+        exact |= {f"{name}.weight": w.astype(np.int16), f"{name}.bias": b, f"{name}.shift": shift}
+        exact[f"{name}.size"] = np.array(weight.shape[2], dtype=np.int32)
+    return exact, analysis
+
+
+def flat_table(steps: int) -> NDArray[np.uint16]:
+    return np.full((steps, network.SPREADS, LARGEST), 1 << 15, dtype=np.uint16)
+
+
+def counted(data: Path, weights: int, pictures: int) -> NDArray[np.uint16]:
+    """Tables of P(magnitude > m | >= m) by step and spread, counted over `pictures` training photos."""
+    rungs = network.load(weights).rungs
+    ones = np.zeros((len(rungs), network.SPREADS, LARGEST))
+    total = np.zeros_like(ones)
+    for path in tqdm(photos.split(data)[0][:: max(1, 237 // pictures)]):
+        picture = photos.load(path)
+        for step, values, spreads in symbols_of(picture, weights):
+            magnitude = np.abs(values)
+            for m in range(LARGEST):
+                np.add.at(total[step, :, m], spreads[magnitude >= m], 1)
+                np.add.at(ones[step, :, m], spreads[magnitude > m], 1)
+    prior = np.clip(1.5 ** (np.arange(network.SPREADS) - 20), 1e-3, 0.6)[None, :, None]
+    pooled = (ones.sum(0) + 20 * prior[0]) / (total.sum(0) + 20)
+    share = (ones + 30 * pooled) / (total + 30)
+    return np.clip(np.round(share * 65536), 16, 65520).astype(np.uint16)
+
+
+def symbols_of(picture: NDArray[np.uint8], weights: int) -> list[tuple[int, NDArray[np.int64], NDArray[np.uint8]]]:
+    """(step from 0, values, spreads) of a picture, as the encoder quantises it; nothing is coded."""
+    header = Header(picture.shape[1], picture.shape[0], 3, weights)
+    base = encoder.pad_to_grid(encoder.base_picture(picture))
+    rows, columns = base.shape[0] // 32, base.shape[1] // 32
+    boxes = base.reshape(rows, 32, columns, 32, 3).mean((1, 3), dtype=np.float64).transpose(2, 0, 1)
+    decoder = LatentDecoder(header)
+    decoder.push(0, encoder.thumbnail.encode(boxes, 3, weights))
+    analysis = encoder.Analysis(base, weights)
+    found = []
+    for step, rung in enumerate(network.load(weights).rungs, 1):
+        mean, spreads = decoder.prior(step)
+        values = encoder.quantise(analysis.latents(step, rung.scale, decoder.entering(step)), mean)
+        decoder.place(step, dequantised(values, mean))
+        found.append((step - 1, values, spreads))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--pictures", type=int, default=120)
+    parser.add_argument("--tiny", action="store_true")
+    a = parser.parse_args()
+    state = torch.load(a.checkpoint, map_location="cpu", weights_only=True)["network"]
+    config = TINY if a.tiny else Config()
+    exact, analysis = whole_numbers(state, config)
+    exact["table"] = flat_table(len(config.steps))
+    save_file(analysis, a.out / "analysis.safetensors")
+    save_file(exact, a.out / "latent.safetensors")
+    models.load.cache_clear()
+    exact["table"] = counted(a.data, 0 if a.tiny else 1, a.pictures)
+    save_file(exact, a.out / "latent.safetensors")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Trains the latent layer's network: rate and distortion over random prefixes of the steps (tail-drop).
+
+    python -m codec.train.latent prepare --data FOLDER --runs FOLDER      pictures and decoded thumbnails, minutes
+    python -m codec.train.latent train --runs FOLDER [--hours H] [--device cuda]     resumes from its checkpoint
+    python -m codec.train.latent freeze --runs FOLDER --out FOLDER        integers and tables for codec/weights
+
+The loss of a batch cut to k steps is MSE / (running mean of the MSE at k) + sum over steps of price x bits; the prices
+follow targets for the bytes of each step, so that the rungs stand where they are wanted whatever the photos are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from codec.train.latent_model import TINY, Config, Network
+
+PIXELS = 768 * 512
+TARGETS = (110, 170, 300, 700, 1700)  # bytes of each step on a picture of PIXELS
+CROP = 256
+
+
+@dataclass
+class Rates:
+    """Running means that steer the loss: MSE for each prefix, bits a pixel and price for each step."""
+
+    mse: list[float] = field(default_factory=lambda: [1200.0, 800.0, 550.0, 420.0, 320.0, 220.0])
+    bits: list[float] = field(default_factory=lambda: [8 * t / PIXELS for t in TARGETS])
+    price: list[float] = field(default_factory=lambda: [20.0, 12.0, 8.0, 5.0, 3.0])
+
+    def update(self, kept: int, mse: float, bits: list[float]) -> None:
+        self.mse[kept] += 0.05 * (mse - self.mse[kept])
+        for i, b in enumerate(bits):
+            self.bits[i] += 0.02 * (b - self.bits[i])
+            over = math.log(max(self.bits[i], 1e-6) / (8 * TARGETS[i] / PIXELS))
+            self.price[i] *= math.exp(0.004 * max(-1.0, min(1.0, over)))
+
+
+class Crops:
+    """Random aligned crops of pictures with their part of the thumbnail; flips and transposition of colour-free kind."""
+
+    def __init__(self, file: Path, seed: int) -> None:
+        stored = np.load(file)
+        count = int(stored["count"])
+        self.pictures = [torch.from_numpy(stored[f"p{i}"]) for i in range(count)]
+        self.thumbnails = [torch.from_numpy(stored[f"t{i}"]) for i in range(count)]
+        area = np.array([p.shape[1] * p.shape[2] for p in self.pictures], dtype=np.float64)
+        self.chance = area / area.sum()
+        self.rng = np.random.default_rng(seed)
+
+    def batch(self, size: int, device: str) -> tuple[Tensor, Tensor]:
+        """(pictures [B,3,256,256], thumbnails [B,3,8,8]), both 0..255 float."""
+        pictures, thumbnails = [], []
+        for i in self.rng.choice(len(self.pictures), size, p=self.chance):
+            p, t = self.pictures[i], self.thumbnails[i]
+            y = int(self.rng.integers(0, (p.shape[1] - CROP) // 32 + 1))
+            x = int(self.rng.integers(0, (p.shape[2] - CROP) // 32 + 1))
+            pictures.append(p[:, 32 * y : 32 * y + CROP, 32 * x : 32 * x + CROP])
+            thumbnails.append(t[:, y : y + CROP // 32, x : x + CROP // 32])
+        return torch.stack(pictures).to(device).float(), torch.stack(thumbnails).to(device).float() / 16
+
+
+def train(runs: Path, hours: float, device: str, batch: int, rate: float, total: int, tiny: bool) -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    network = Network(TINY if tiny else Config()).to(device, memory_format=torch.channels_last)
+    optimiser = torch.optim.Adam(network.parameters(), lr=rate)
+    rates, step, spent = Rates(), 0, 0.0
+    checkpoint = runs / ("tiny.pt" if tiny else "latent.pt")
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, map_location=device, weights_only=True)
+        network.load_state_dict(saved["network"])
+        optimiser.load_state_dict(saved["optimiser"])
+        rates, step, spent = Rates(**saved["rates"]), saved["step"], saved["seconds"]
+    crops = Crops(runs / "train.npz", seed=step)
+    started = time.monotonic()
+    before, until = spent, spent + 3600 * hours
+    while (done := max(spent / until, step / total)) < 1:
+        for group in optimiser.param_groups:
+            group["lr"] = rate * min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+        pictures, thumbnails = crops.batch(batch, device)
+        if step % 2:
+            pictures, thumbnails = pictures.flip(3), thumbnails.flip(3)
+        kept = int(crops.rng.choice(6, p=[0.04, 0.16, 0.15, 0.17, 0.2, 0.28]))
+        pictures = pictures.contiguous(memory_format=torch.channels_last)
+        out, bits = network(pictures, thumbnails, kept)
+        mse = torch.mean((out - pictures) ** 2)
+        pixels = pictures.numel() / 3
+        loss = mse / rates.mse[kept] + sum((p * b / pixels for p, b in zip(rates.price, bits, strict=False)), torch.zeros(()))
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        rates.update(kept, mse.item(), [b.item() / pixels for b in bits])
+        step, spent = step + 1, before + time.monotonic() - started
+        if step % 100 == 0:
+            state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "rates": vars(rates)}
+            torch.save(state | {"step": step, "seconds": spent}, checkpoint.with_suffix(".part"))
+            checkpoint.with_suffix(".part").replace(checkpoint)
+            line = {"step": step, "s": round(spent), "psnr": [round(10 * math.log10(65025 / m), 2) for m in rates.mse]}
+            line |= {"bytes": [round(b * PIXELS / 8) for b in rates.bits], "price": [round(p, 2) for p in rates.price]}
+            print(json.dumps(line), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("action", choices=["train"])
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--hours", type=float, default=3.0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--batch", type=int, default=6)
+    parser.add_argument("--rate", type=float, default=8e-4)
+    parser.add_argument("--steps", type=int, default=100000)
+    parser.add_argument("--tiny", action="store_true")
+    a = parser.parse_args()
+    train(a.runs, a.hours, a.device, a.batch, a.rate, a.steps, a.tiny)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""The latent layer's network in torch: the float twin of codec/latent/network.py, and the encoder's analysis.
+
+    thumbnail ─► stem ─► h32 ─► step 1 ─► up ─► h16 ─► step 2, 3 ─► up ─► h8 ─► step 4, 5 ─► up ─► h4 ─► head ─► picture
+                          ▲ z1                   ▲ z2, z3                ▲ z4, z5
+    picture ─► analysis ──┴──────────────────────┴───────────────────────┘
+
+Each step predicts its latents from the state so far (mean and spread), adds what was sent, and refines the state.
+A step that was not sent leaves the state as it is, so every prefix of the steps gives a picture; training draws
+the prefix at random (tail-drop). Activations are clamped to what the integer network can hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+LIMIT = 1023 / 64  # largest activation of the integer network
+SPREADS = 32  # entries of the table of spreads
+
+
+@dataclass(frozen=True)
+class Config:
+    """Widths of the states at 1/32, 1/16, 1/8 and 1/4, and for each step its scale and its number of latents."""
+
+    widths: tuple[int, int, int, int] = (64, 64, 48, 24)
+    steps: tuple[tuple[int, int], ...] = ((32, 8), (16, 8), (16, 8), (8, 8), (8, 12))
+
+
+TINY = Config((8, 8, 8, 8), ((32, 2), (16, 2), (16, 2), (8, 2), (8, 2)))
+
+
+def bound(x: Tensor) -> Tensor:
+    return x.clamp(-LIMIT, LIMIT)
+
+
+def spread(index: Tensor) -> Tensor:
+    """Scale of the Laplacian for a (real) table index: 0.05 to about 8, a factor 1.18 an entry."""
+    return torch.exp(index * 0.164 - 3.0)
+
+
+class Block(nn.Module):
+    """h + conv(relu(conv(h)))."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.a = nn.Conv2d(width, width, 3, padding=1)
+        self.b = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, h: Tensor) -> Tensor:
+        return bound(h + self.b(F.relu(self.a(h)).clamp(max=LIMIT)))
+
+
+class Up(nn.Module):
+    """Twice the resolution: 1x1 convolution and pixel shuffle."""
+
+    def __init__(self, width: int, out: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width, 4 * out, 1)
+
+    def forward(self, h: Tensor) -> Tensor:
+        return bound(F.pixel_shuffle(self.conv(h), 2))
+
+
+class Step(nn.Module):
+    """One rung: prior from the state, latents, refined state."""
+
+    def __init__(self, width: int, latents: int, analysis: int) -> None:
+        super().__init__()
+        self.latents = latents
+        self.prior = nn.Conv2d(width, 2 * latents, 3, padding=1)
+        self.value = nn.Conv2d(latents, width, 3, padding=1)
+        self.block = Block(width)
+        self.posterior = nn.Sequential(nn.Conv2d(width + analysis, 64, 1), nn.ReLU(), nn.Conv2d(64, latents, 3, padding=1))
+
+    def predict(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and spread index of each latent."""
+        mean, index = self.prior(h).chunk(2, 1)
+        return bound(mean), index.clamp(0, SPREADS - 1)
+
+    def refine(self, h: Tensor, latents: Tensor) -> Tensor:
+        return self.block(bound(h + self.value(latents)))
+
+
+class Network(nn.Module):
+    """Analysis, steps and synthesis. Pictures are [B,3,H,W] in 0..255, H and W multiples of 32."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        w32, w16, w8, w4 = config.widths
+        a = 64 if w8 > 8 else 8
+        self.analyse4 = nn.Conv2d(48, 32, 3, padding=1)
+        self.analyse8 = nn.Sequential(nn.Conv2d(128, a, 1), Block(a))
+        self.analyse16 = nn.Sequential(nn.Conv2d(4 * a, a, 1), Block(a))
+        self.analyse32 = nn.Sequential(nn.Conv2d(4 * a, a, 1), Block(a))
+        self.stem = nn.Conv2d(3, w32, 3, padding=1)
+        self.block32 = Block(w32)
+        self.up32, self.block16 = Up(w32, w16), Block(w16)
+        self.up16 = Up(w16, w8)
+        self.up8, self.block4 = Up(w8, w4), Block(w4)
+        self.head = nn.Conv2d(w4, 48, 3, padding=1)
+        width = {32: w32, 16: w16, 8: w8}
+        self.steps = nn.ModuleList(Step(width[s], c, a) for s, c in config.steps)
+        self._start()
+
+    def _start(self) -> None:
+        """Variance-preserving start; blocks begin as identities, priors as wide ones."""
+        for name, layer in self.named_modules():
+            if isinstance(layer, nn.Conv2d):
+                fan = layer.weight[0].numel()
+                nn.init.normal_(layer.weight, std=(1 / fan) ** 0.5)
+                nn.init.zeros_(layer.bias)
+                if name.endswith((".b", "prior")):
+                    nn.init.normal_(layer.weight, std=0.1 * (1 / fan) ** 0.5)
+        for step in self.steps:
+            with torch.no_grad():
+                step.prior.bias[step.latents :] = 16.0
+
+    def analyse(self, picture: Tensor) -> dict[int, Tensor]:
+        x = F.relu(self.analyse4(F.pixel_unshuffle((picture - 128) / 64, 4)))
+        e8 = self.analyse8(F.pixel_unshuffle(x, 2))
+        e16 = self.analyse16(F.pixel_unshuffle(F.relu(e8), 2))
+        e32 = self.analyse32(F.pixel_unshuffle(F.relu(e16), 2))
+        return {8: e8, 16: e16, 32: e32}
+
+    def forward(self, picture: Tensor, thumbnail: Tensor, kept: int) -> tuple[Tensor, list[Tensor]]:
+        """The picture from thumbnail ([B,3,H/32,W/32], 0..255) and the first `kept` steps, and the bits of each step."""
+        features = self.analyse(picture)
+        h = self.block32(bound(self.stem((thumbnail - 128) / 64)))
+        scale, bits = 32, []
+        for i, (s, _) in enumerate(self.config.steps):
+            h, scale = self._rise(h, scale, s), s
+            if i < kept:
+                h, rate = self._take(self.steps[i], h, features[s])
+                bits.append(rate)
+        h = self._rise(h, scale, 4)
+        out = F.pixel_shuffle(self.head(h), 4) * 64 + 128
+        return out, bits
+
+    def _rise(self, h: Tensor, scale: int, to: int) -> Tensor:
+        while scale > to:
+            if scale == 32:
+                h = self.block16(self.up32(h))
+            elif scale == 16:
+                h = self.up16(h)
+            else:
+                h = self.block4(self.up8(h))
+            scale //= 2
+        return h
+
+    def _take(self, step: Step, h: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        mean, index = step.predict(h)
+        y = step.posterior(torch.cat([h, features], 1)).clamp(-15, 15)
+        centred = y - mean
+        rate = laplacian_bits(centred + torch.rand_like(centred) - 0.5, spread(index))
+        hard = centred + (torch.round(centred).clamp(-15, 15) - centred).detach()
+        return step.refine(h, bound(hard + mean)), rate.sum()
+
+
+def laplacian_bits(x: Tensor, scale: Tensor) -> Tensor:
+    """Bits of a unit interval around x under a zero-mean Laplacian."""
+    magnitude = x.abs()
+    def cdf(v: Tensor) -> Tensor:
+        return 0.5 + 0.5 * v.sign() * (1 - torch.exp(-v.abs() / scale))
+    mass = cdf(-magnitude + 0.5) - cdf(-magnitude - 0.5)
+    return -torch.log2(mass.clamp(min=2.0**-16))

@@ -31,7 +31,7 @@ _LAYER_OF = {
 }
 _MAY_CUT = frozenset({Kind.LATENT, Kind.RESIDUAL})
 # The layers that know needs of their own, and where.
-_NEEDS_OF = {Kind.EDGES: "codec.structure", Kind.LATENT: "codec.latent", Kind.RESIDUAL: "codec.residual"}
+_NEEDS_OF = {Kind.EDGES: "codec.structure.edges", Kind.LATENT: "codec.latent.layout", Kind.RESIDUAL: "codec.residual"}
 
 
 class _Layer(Protocol):

@@ -6,9 +6,7 @@ profile, later frames) is said in its notes; its place (EXIF GPS) is kept apart,
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from codec.files import FileError, write_whole
 
 LIMIT = 64_000_000  # pixels, unless the caller says otherwise
 MAX_SIDE = 65536  # what a stream's header can say
@@ -27,8 +27,8 @@ _MODE_OF = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _GPS = 0x8825
 
 
-class PhotoError(Exception):
-    """A file that cannot be read as a photo, or written. The message reads "what is wrong; what to do"."""
+class PhotoError(FileError):
+    """A file that cannot be read as a photo. The message reads "what is wrong; what to do"."""
 
 
 @dataclass(frozen=True)
@@ -200,25 +200,5 @@ def png_bytes(picture: NDArray[np.uint8]) -> bytes:
 
 
 def write_png(path: str | Path, picture: NDArray[np.uint8]) -> None:
-    """Write uint8[H, W, C] as a PNG file, whole or not at all. Raises PhotoError."""
+    """Write uint8[H, W, C] as a PNG file, whole or not at all. Raises FileError."""
     write_whole(path, png_bytes(picture))
-
-
-def write_whole(path: str | Path, data: bytes) -> None:
-    """Write a file whole or not at all: under another name beside it, then renamed. Raises PhotoError."""
-    target = Path(os.path.realpath(path))
-    try:
-        if target.exists() and not target.is_file() and not target.is_dir():
-            target.write_bytes(data)  # a pipe or a device
-            return
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
-        try:
-            part.write_bytes(data)
-            if target.is_dir():
-                raise IsADirectoryError(None, "it is a folder")
-            part.replace(target)
-        finally:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
-    except OSError as error:
-        raise PhotoError(f"cannot be written ({error.strerror}); choose another place") from None

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from codec.extract.photo import PhotoError, read_photo, write_png, write_whole
+from codec.extract.photo import PhotoError, read_photo, write_png
+from codec.files import FileError, write_whole
 
 RNG = np.random.default_rng(7)
 
@@ -209,7 +210,7 @@ def test_unwritable_outputs_are_one_clear_error_and_leave_nothing(tmp_path: Path
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("kept")
     for target in (tmp_path / "none" / "a.png", tmp_path / "file" / "a.png", tmp_path / "folder"):
-        with pytest.raises(PhotoError, match=r"cannot be written \(.+\); choose another place"):
+        with pytest.raises(FileError, match=r"cannot be written \(.+\); choose another place"):
             write_png(target, picture)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
     assert (tmp_path / "file").read_text() == "kept"

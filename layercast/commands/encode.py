@@ -1,0 +1,160 @@
+"""`layercast encode`: photos to streams."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from layercast.commands.report import Failure, Progress, failing, save, warn
+
+if TYPE_CHECKING:
+    from codec.extract.photo import Photo
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What was asked for, for every photo of one call."""
+
+    caption: str | None
+    max_bytes: int | None
+    bpp: float | None
+    lossless: bool
+    prefer: str | None
+    meta: dict[str, str]
+    keep_location: bool
+    limit: int
+
+
+def _parse_meta(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    facts = {}
+    for value in values:
+        key, equals, text = value.partition("=")
+        if not key or not equals:
+            raise click.BadParameter(f"{value!r} is not KEY=VALUE")
+        facts[key] = text
+    return facts
+
+
+def _check_caption(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    try:
+        _ = (value or "").encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter("is not valid UTF-8") from None
+    return value
+
+
+@click.command()
+@click.argument("photos", metavar="PHOTO...", nargs=-1, required=True)
+@click.option("-o", "--output", metavar="OUT", help="The stream's name, or a folder.  [default: PHOTO.lcast beside it]")
+@click.option("--caption", metavar="TEXT", callback=_check_caption, help="One sentence that says what it shows.")
+@click.option("--max-bytes", type=click.IntRange(min=4), metavar="N", help="Stop at N bytes.")
+@click.option("--bpp", type=click.FloatRange(min=0, min_open=True), metavar="B", help="Stop at B bits per pixel.")
+@click.option("--lossless", is_flag=True, help="Keep every bit. The default for PNG, TIFF and lossless WebP.")
+@click.option("--prefer", type=click.Choice(["structure"]), help="Send outlines before finer colours.")
+@click.option("--meta", metavar="KEY=VALUE", multiple=True, callback=_parse_meta, help="A fact to travel along.")
+@click.option("--keep-location", is_flag=True, help="Send the place that the camera noted; it is left out otherwise.")
+@click.option("--limit", type=click.FloatRange(min=0, min_open=True), metavar="MP", default=64.0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="A line of JSON a photo.")
+def encode(
+    photos: tuple[str, ...],
+    output: str | None,
+    caption: str | None,
+    max_bytes: int | None,
+    bpp: float | None,
+    lossless: bool,
+    prefer: str | None,
+    meta: dict[str, str],
+    keep_location: bool,
+    limit: float,
+    as_json: bool,
+) -> None:
+    """Make streams of photos.
+
+    Lossless for a source that is; for a lossy one the stream stops at that source's own size, unless --lossless or a
+    size is asked for.
+    """
+    if sum((max_bytes is not None, bpp is not None, lossless)) > 1:
+        raise click.UsageError("--max-bytes, --bpp and --lossless exclude one another")
+    if output is not None and len(photos) > 1 and not Path(output).is_dir():
+        raise click.UsageError(f"-o {output} is no folder; several photos need one")
+    wishes = Wishes(caption, max_bytes, bpp, lossless, prefer, meta, keep_location, round(limit * 1e6))
+    failed = False
+    for name in photos:
+        try:
+            _encode_one(name, _target(name, output), wishes, as_json)
+        except Failure as failure:
+            failure.show()
+            failed = True
+    if failed:
+        click.get_current_context().exit(1)
+
+
+def _target(name: str, output: str | None) -> Path:
+    beside = Path(name).with_suffix(".lcast")
+    if output is None:
+        return beside
+    return Path(output) / beside.name if Path(output).is_dir() else Path(output)
+
+
+def _encode_one(name: str, target: Path, wishes: Wishes, as_json: bool) -> None:
+    import codec
+    from codec.extract.photo import read_photo
+
+    with failing(name):
+        photo = read_photo(name, wishes.limit)
+    for note in photo.notes:
+        warn(name, note)
+    budget = _budget(name, photo, wishes)
+    start, progress = time.perf_counter(), Progress(name)
+    try:
+        data = codec.encode(
+            photo.picture,
+            caption=wishes.caption,
+            max_bytes=budget,
+            prefer=wishes.prefer,
+            meta_data=_facts(name, photo, wishes),
+            progress=progress,
+        )
+    except ValueError as error:
+        raise Failure(name, f"{error}; change that") from None
+    finally:
+        progress.close()
+    save(target, data)
+    _tell(name, target, photo, data, time.perf_counter() - start, as_json)
+
+
+def _budget(name: str, photo: Photo, wishes: Wishes) -> int | None:
+    """Bytes at which the stream stops; None for the last bit."""
+    if wishes.max_bytes is not None:
+        return wishes.max_bytes
+    if wishes.bpp is not None:
+        height, width, _ = photo.picture.shape
+        return max(4, int(wishes.bpp * width * height / 8))
+    if photo.lossless or wishes.lossless:
+        return None
+    warn(name, f"is lossy {photo.format}; the stream stops at its size, {photo.size} bytes (--lossless keeps all)")
+    return photo.size
+
+
+def _facts(name: str, photo: Photo, wishes: Wishes) -> dict[str, str]:
+    if not wishes.keep_location:
+        return wishes.meta
+    if photo.location is None:
+        warn(name, "has no place to keep")
+        return wishes.meta
+    return {"place": photo.location, **wishes.meta}
+
+
+def _tell(name: str, target: Path, photo: Photo, data: bytes, seconds: float, as_json: bool) -> None:
+    height, width, _ = photo.picture.shape
+    bpp = 8 * len(data) / (width * height)
+    if as_json:
+        fields = {"file": name, "output": str(target), "width": width, "height": height, "source_bytes": photo.size}
+        click.echo(json.dumps({**fields, "bytes": len(data), "bpp": round(bpp, 4), "seconds": round(seconds, 2)}))
+    else:
+        click.echo(f"{target}: {width}x{height}, {len(data):,} bytes, {bpp:.3f} bpp, {seconds:.1f} s")

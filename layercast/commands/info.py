@@ -1,0 +1,98 @@
+"""`layercast info`: what is in a stream. First what needs no decoding, then whether the pixels are verified."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from layercast.commands.report import failing
+
+if TYPE_CHECKING:
+    from layercast.stream import Stream
+
+CHANNELS = {1: "grey", 2: "grey+alpha", 3: "RGB", 4: "RGBA"}
+VERDICTS = {True: "verified: the pixels are those of the source", False: "NOT verified: some pixels differ"}
+UNKNOWN = "not verified: not every chunk is here"
+
+
+@click.command()
+@click.argument("source", metavar="IN")
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON.")
+@click.option("--chunks", is_flag=True, help="A line a chunk as well.")
+@click.option("--quick", is_flag=True, help="Do not decode the pixels to verify them.")
+def info(source: str, as_json: bool, chunks: bool, quick: bool) -> None:
+    """Tell what is in a stream: bytes of each layer, caption, facts, and whether its pixels are verified."""
+    from layercast.stream import Stream
+
+    with failing(source):
+        stream = Stream.load(source)
+        facts = describe(stream)
+        if as_json:
+            facts |= {"verified": None if quick else verified(stream)}
+            click.echo(json.dumps({"file": source, **facts}, ensure_ascii=False))
+            return
+        _print(source, facts, chunks)
+        if not quick:
+            verdict = verified(stream)
+            click.echo(UNKNOWN if verdict is None else VERDICTS[verdict])
+
+
+def describe(stream: Stream) -> dict[str, Any]:
+    """All that is known without decoding a pixel, as plain fields."""
+    from codec.models import SETS
+
+    header = stream.header
+    return {
+        "width": header.width,
+        "height": header.height,
+        "channels": header.channels,
+        "weights": SETS.get(header.weights, f"unknown ({header.weights})"),
+        "base": header.base,
+        "bytes": len(stream),
+        "bpp": round(stream.bits_per_pixel, 4),
+        "header_bytes": stream.header_size,
+        "layers": stream.layers,
+        "caption": stream.caption,
+        "meta": stream.meta,
+        "chunks": [
+            {
+                "kind": frame.chunk.kind.name.lower(),
+                "index": frame.chunk.index,
+                "offset": frame.start,
+                "bytes": frame.end - frame.start,
+                "cut": frame.chunk.cut,
+            }
+            for frame in stream.frames
+        ],
+    }
+
+
+def verified(stream: Stream) -> bool | None:
+    """Whether the decoded pixels match their CRC-32; None while they cannot be known to."""
+    from codec import decode
+    from codec.stream import Kind
+    from layercast.commands.decode import verdict
+
+    if not any(chunk.kind == Kind.CHECK for chunk in stream.chunks):
+        return None
+    return verdict(decode(stream.data, limit=stream.header.pixels))
+
+
+def _print(source: str, facts: dict[str, Any], chunks: bool) -> None:
+    click.echo(
+        f"{source}: {facts['width']}x{facts['height']} {CHANNELS[facts['channels']]},"
+        f" {facts['bytes']:,} bytes, {facts['bpp']:.3f} bpp, weights {facts['weights']}"
+    )
+    click.echo(f"  header     {facts['header_bytes']:>9,} B")
+    for layer, size in facts["layers"].items():
+        click.echo(f"  {layer:10} {size:>9,} B")
+    if chunks:
+        for chunk in facts["chunks"]:
+            cut = "  cut" if chunk["cut"] else ""
+            click.echo(f"  at {chunk['offset']:>9,}  {chunk['kind']:8} {chunk['index']:>6} {chunk['bytes']:>7,} B{cut}")
+    if facts["caption"] is not None:
+        click.echo(f"caption: {facts['caption']}")
+    for key, value in facts["meta"].items():
+        click.echo(f"{key}: {value}")

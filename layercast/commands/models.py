@@ -1,0 +1,44 @@
+"""`layercast models`: the learned weights of this installation."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from layercast.commands.report import Failure
+
+
+@click.group()
+def models() -> None:
+    """List or verify the learned weights."""
+
+
+@models.command("list")
+@click.option("--json", "as_json", is_flag=True, help="A line of JSON a file.")
+def list_(as_json: bool) -> None:
+    """Every file of weights: its set, name, numbers, bytes and licence."""
+    from codec.models import models as installed
+
+    for model in installed():
+        licence = model.licence.read_text().strip().splitlines()[0] if model.licence else "none given"
+        if as_json:
+            fields = {"set": model.set, "name": model.name, "parameters": model.parameters, "bytes": model.size}
+            click.echo(json.dumps({**fields, "sha256": model.sha256, "licence": licence}))
+        else:
+            click.echo(f"{model.set:9} {model.name:20} {model.parameters:>11,} numbers {model.size:>11,} B  {licence}")
+
+
+@models.command()
+def verify() -> None:
+    """Compare every file of weights with its checksum."""
+    from codec.models import FOLDER
+    from codec.models import models as installed
+    from codec.models import verify as problems
+
+    found = problems()
+    for problem in found[1:]:
+        click.echo(f"layercast: {FOLDER / problem}", err=True)
+    if found:
+        raise Failure(FOLDER / found[0], "install layercast anew")
+    click.echo(f"{sum(1 for _ in installed())} files of weights, all as published")

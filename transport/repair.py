@@ -5,6 +5,7 @@ the numbered packets that have not been acknowledged and says which are lost: ov
 and late, or (no acknowledgement at all for too long) everything older than the probe time.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -61,12 +62,10 @@ class Flight:
     largest_acked: int = -1
     probes: int = 0
     _lost: int = 0
-    _quiet_since: float = 0.0
+    _probed_at: float = -math.inf
     _late_at: float | None = None
 
     def handle_sent(self, packet: Sent) -> None:
-        if not self.bytes:
-            self._quiet_since = packet.time
         self.packets[packet.number] = packet
         self.bytes += packet.size
 
@@ -84,7 +83,7 @@ class Flight:
             self._lost -= packet.lost
         if acked:
             self.probes = 0
-            self._quiet_since = now
+            self._probed_at = -math.inf
         return acked
 
     def detect_lost(self, round_trip: float, now: float) -> list[Sent]:
@@ -104,19 +103,25 @@ class Flight:
         return self._mark(lost)
 
     def detect_silence(self, probe_time: float, now: float) -> list[Sent]:
-        """When nothing was acknowledged for the probe time (seconds): all packets that are older than it."""
+        """Packets that are older than the probe time (seconds), when neither they nor later ones were acknowledged."""
         at = self.silence_at(probe_time)
         if at is None or now < at:
             return []
         self.probes += 1
-        self._quiet_since = now
+        self._probed_at = now
         return self._mark([p for p in self.packets.values() if not p.lost and p.time <= now - probe_time])
 
     def silence_at(self, probe_time: float) -> float | None:
-        """When silence will count as loss, twice as late after each time that it did; None with nothing under way."""
-        if not self.bytes:
+        """When silence will count as loss; None with nothing under way.
+
+        The first two times do not wait longer: at the end of a transfer the link is idle and a needless packet is free.
+        Then each time twice as long, for a link that is down.
+        """
+        oldest = next((packet for packet in self.packets.values() if not packet.lost), None)
+        if oldest is None:
             return None
-        return self._quiet_since + max(probe_time, min(probe_time * (1 << min(self.probes, 10)), MAX_PROBE_TIME))
+        patience = min(probe_time * (1 << min(max(self.probes - 1, 0), 10)), max(MAX_PROBE_TIME, probe_time))
+        return max(oldest.time + probe_time, self._probed_at + patience)
 
     @property
     def late_at(self) -> float | None:

@@ -28,6 +28,8 @@ class Item:
         deadline: time (the session's clock, seconds) after which nothing of it is sent; None: never too late.
         needs: (class, index) of items of the same group without which it is useless.
         may_cut: a contiguous prefix is of use, so it may be split to fill a packet.
+        ends: False where the payload is itself only a prefix of something longer: the receiver then gets it as a
+            prefix and never as complete.
     """
 
     group: int
@@ -38,6 +40,7 @@ class Item:
     deadline: float | None = None
     needs: tuple[tuple[int, int], ...] = ()
     may_cut: bool = False
+    ends: bool = True
 
     @property
     def key(self) -> Key:
@@ -46,7 +49,7 @@ class Item:
 
 @dataclass(eq=False)
 class Outgoing:
-    """One item on its way. Ranges count its bytes 0 .. n-1 and its end mark, n, which travels with the last byte."""
+    """One item on its way. Ranges count its bytes 0 .. n-1 and its end mark, n, which travels with the last."""
 
     item: Item
     policy: Policy
@@ -63,7 +66,7 @@ class Outgoing:
 
     @property
     def units(self) -> int:
-        return len(self.item.payload) + 1
+        return len(self.item.payload) + self.item.ends
 
     @property
     def pending(self) -> bool:
@@ -77,14 +80,14 @@ class Outgoing:
     def next_piece(self) -> tuple[int, int]:
         """(offset, bytes) of the first stretch to send."""
         start, stop = self.todo.first()
-        return start, min(stop, self.units - 1) - start
+        return start, min(stop, len(self.item.payload)) - start
 
     def take(self, size: int) -> tuple[int, int]:
         """Take up to `size` bytes off the front: the range (start, stop) now under way, its end mark included."""
         start, stop = self.todo.first()
-        last_byte = self.units - 1
+        last_byte = len(self.item.payload)
         end = min(start + size, stop, last_byte)
-        end = self.units if end == last_byte and stop > last_byte else end
+        end = stop if end == last_byte else end
         self.todo.remove(start, end)
         return start, end
 

@@ -100,7 +100,7 @@ class Sender:
     def submit(self, item: Item) -> None:
         """Queue an item. Raises ValueError for one that the wire cannot carry or whose key is still on its way."""
         fits = 0 <= item.group <= wire.MAX_GROUP and 0 <= item.cls < wire.CLASSES and 0 <= item.index <= wire.MAX_INDEX
-        if not fits or len(item.payload) > wire.MAX_ITEM:
+        if not fits or len(item.payload) > wire.MAX_ITEM or not (item.payload or item.ends):
             raise ValueError(f"item {item.key} of {len(item.payload)} B is outside what the wire can carry")
         if self._schedule.add(item, self._policies[item.cls]) is None:
             self._events.append(ItemDropped(item.key))
@@ -195,7 +195,7 @@ class Sender:
             self._schedule.pop()
             start, stop = outgoing.take(room)
             payload = item.payload[start:stop]
-            segments.append(wire.Segment(item.cls, item.index, start, payload, stop == outgoing.units))
+            segments.append(wire.Segment(item.cls, item.index, start, payload, item.ends and stop == outgoing.units))
             pieces.append((outgoing, start, stop))
             preamble = preamble or head
             used += cost + len(payload)

@@ -192,6 +192,15 @@ def test_small_items_are_not_split_and_empty_ones_arrive() -> None:
     assert len(segments) == len(items)
 
 
+def test_an_item_that_is_itself_a_prefix() -> None:
+    pair = Pair(SenderConfig(rate=10_000, packet_size=200), forward=dropping(2))
+    item = Item(1, 3, 0, random.Random(1).randbytes(1000), may_cut=True, ends=False)
+    pair.submit(item)
+    pair.drive()
+    assert pair.sender.idle
+    assert pair.events[-1][1] == ItemReceived(item.key, item.payload, False)
+
+
 def test_without_feedback() -> None:
     pair = Pair(SenderConfig(rate=10_000, packet_size=200, feedback=False), forward=dropping(0, 3))
     pair.sender.start_group(GROUP, HEADER)

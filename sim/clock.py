@@ -1,0 +1,30 @@
+"""Virtual time: a heap of what happens when. Hours pass in milliseconds, and the same run gives the same times."""
+
+import heapq
+from collections.abc import Callable
+
+
+class Clock:
+    """`now` is in seconds from 0. What is due at the same time happens in the order in which it was asked for."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._count = 0
+
+    def at(self, time: float, action: Callable[[], None]) -> None:
+        """Do something at `time`, or now if that has passed."""
+        self._count += 1
+        heapq.heappush(self._due, (max(time, self.now), self._count, action))
+
+    def run(self, until: float) -> None:
+        """Let things happen up to and including `until`; `now` is `until` afterwards."""
+        while self._due and self._due[0][0] <= until:
+            self.now, _, action = heapq.heappop(self._due)
+            action()
+        self.now = max(self.now, until)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is left to happen."""
+        return not self._due

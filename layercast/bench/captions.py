@@ -1,0 +1,131 @@
+"""`layercast bench caption`: what one sentence costs as a file, with header and framing, beside zlib.
+
+DATA is a folder with `captions/NAME.tsv.xz` (image name, tab, caption) and, for the sizes in the headers and for the
+thumbnails, `coco_mini/eval/` with the photos of coco_eval. Captions of photos that are not there are given the header
+of a common size.
+"""
+
+from __future__ import annotations
+
+import lzma
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
+
+import click
+
+from layercast.bench import work
+from layercast.bench.report import Report, Table
+
+SETS = ("coco_eval", "flickr8k_test200")
+PHOTOS = {"coco_eval": "coco_mini/eval"}
+COMMON = (480, 360)  # pixels, of photos whose size is not known
+GOALS = {"coco_eval": 17.0}  # bytes
+GOAL_WITH_THUMBNAIL = 40.0
+SLICE = 50  # captions a task
+
+
+class Sentence(NamedTuple):
+    """One caption: bytes of its UTF-8, of zlib, of header and caption as a file, and whether it came back."""
+
+    text: int
+    zlib: int
+    file: int
+    same: bool
+
+
+class Pictured(NamedTuple):
+    """One photo: mean bytes of header, caption and thumbnail over its captions; of the thumbnail with its framing."""
+
+    file: float
+    thumbnail: int
+
+
+def read_captions(path: Path, images: int | None) -> list[tuple[str, str]]:
+    """Image name and caption of every line, of the first `images` images."""
+    with lzma.open(path, "rt", encoding="utf-8") as lines:
+        pairs = [(name, text) for name, _, text in (line.rstrip("\n").partition("\t") for line in lines)]
+    chosen = list(dict.fromkeys(name for name, _ in pairs))[:images]
+    return [pair for pair in pairs if pair[0] in set(chosen)]
+
+
+def _size(folder: Path | None, name: str) -> tuple[int, int]:
+    """Width and height of the photo, if it is there."""
+    from PIL import Image
+
+    if folder is None or not (folder / name).is_file():
+        return COMMON
+    with Image.open(folder / name) as image:
+        return int(image.width), int(image.height)
+
+
+def measure(pairs: Sequence[tuple[str, str]], folder: Path | None) -> list[Sentence]:
+    """Writes header and caption of each pair (image name, text) as a file and reads it back."""
+    from codec import caption, stream
+
+    found = []
+    for name, text in pairs:
+        header = stream.Header(*_size(folder, name))
+        data = stream.write(header, [stream.Chunk(stream.Kind.CAPTION, 0, caption.encode(text))])
+        back = caption.decode(stream.read(data, strict=True)[1][0].payload)
+        found.append(Sentence(len(text.encode()), len(zlib.compress(text.encode(), 9)), len(data), back == text))
+    return found
+
+
+def measure_pictured(path: Path, texts: Sequence[str]) -> Pictured:
+    """Header, caption and thumbnail of one photo as a file, for each of its captions."""
+    from codec import caption, latent, stream
+
+    photo = work.load(path)
+    header = stream.Header(photo.shape[1], photo.shape[0])
+    thumbnail = stream.Chunk(stream.Kind.LATENT, 0, latent.encode(photo, header)[0])
+    sizes = [
+        len(stream.write(header, [stream.Chunk(stream.Kind.CAPTION, 0, caption.encode(text)), thumbnail]))
+        for text in texts
+    ]
+    return Pictured(fmean(sizes), len(stream.write(header, [thumbnail])) - len(header.encode()))
+
+
+def report(sentences: dict[str, list[Sentence]], pictured: Sequence[Pictured]) -> Report:
+    """Means of each set, and the goals."""
+    columns = ("set", "captions", "text B", "zlib B", "header + caption as a file B", "longest B", "came back")
+    found, table = Report("caption"), Table(columns)
+    for name, runs in sentences.items():
+        file, same = fmean(run.file for run in runs), sum(run.same for run in runs)
+        table.rows.append((name, len(runs), fmean(run.text for run in runs), fmean(run.zlib for run in runs), file,
+                           max(run.file for run in runs), same))  # fmt: skip
+        if name in GOALS:
+            found.check(f"{name}: header + caption", f"{file:.2f} B", f"<= {GOALS[name]} B", file <= GOALS[name])
+        found.check(f"{name}: every caption comes back", f"{same} of {len(runs)}", "all", same == len(runs))
+    found.tables.append(table)
+    if pictured:
+        file, thumbnail = fmean(run.file for run in pictured), max(run.thumbnail for run in pictured)
+        goal = GOAL_WITH_THUMBNAIL
+        found.check("coco_eval: with the thumbnail", f"{file:.2f} B", f"<= {goal} B", file <= goal)
+        found.check("longest thumbnail with its framing", f"{thumbnail} B", "<= 21 B", thumbnail <= 21)
+    return found
+
+
+@click.command("caption", short_help="One sentence as a file, beside zlib; with the thumbnail.")
+@click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path), envvar="LAYERCAST_DATA")
+@click.option("--images", type=click.IntRange(1), default=None, help="Only the captions of the first N images.")
+@work.options
+def command(data: Path, images: int | None, jobs: int, as_json: bool, strict: bool) -> None:
+    """Bytes of header and caption on the caption sets in DATA/captions."""
+    sentences, pictured = {}, []
+    for name in SETS:
+        source = data / "captions" / f"{name}.tsv.xz"
+        if not source.is_file():
+            raise click.ClickException(f"{source}: not there; give the folder that holds captions/")
+        pairs, folder = read_captions(source, images), data / PHOTOS[name] if name in PHOTOS else None
+        tasks = [(pairs[at : at + SLICE], folder) for at in range(0, len(pairs), SLICE)]
+        sentences[name] = [run for runs in work.each(measure, tasks, jobs, name) for run in runs]
+        if folder is not None:
+            texts: dict[str, list[str]] = {}
+            for image, text in pairs:
+                texts.setdefault(image, []).append(text)
+            there = [(folder / image, held) for image, held in texts.items() if (folder / image).is_file()]
+            pictured += work.each(measure_pictured, there, jobs, "thumbnails")
+    report(sentences, pictured).show(as_json, strict)

@@ -1,0 +1,66 @@
+"""The streams that the benchmarks measure: made by the public codec, kept on disk while the codec is the same."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from layercast.bench.work import load
+
+if TYPE_CHECKING:
+    from sim.metrics import Picture
+
+THUMBNAIL_INDEX = 0  # the latent chunk that is the thumbnail
+
+
+@cache
+def codec_digest() -> str:
+    """Names the codec as it lies here: a digest of its code and weights."""
+    import codec
+
+    folder = Path(codec.__file__).parent
+    held = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".safetensors")):
+        held.update(f"{path.relative_to(folder)} {path.stat().st_size} ".encode() + path.read_bytes())
+    return held.hexdigest()
+
+
+def encode(picture: Picture, caption: str | None = None) -> bytes:
+    """The stream of a picture, to its last bit, in the default order."""
+    import codec
+
+    return codec.encode(picture, caption=caption)
+
+
+def stream_of(path: Path, caption: str | None = None) -> bytes:
+    """The stream of a picture file, from the disk if this very codec made it before."""
+    from sim.peers import default_cache, keep_file
+
+    picture = load(path)
+    name = hashlib.sha256(f"{codec_digest()} {picture.shape} {caption} ".encode() + picture.tobytes()).hexdigest()
+    kept = default_cache() / "streams" / name[:2] / name
+    if kept.is_file():
+        return kept.read_bytes()
+    data = encode(picture, caption)
+    keep_file(kept, data)
+    return data
+
+
+def picture_of(data: bytes) -> Picture:
+    """The exact picture of a stream or of a part of one, uint8[H, W, C]."""
+    import codec
+
+    return codec.decode(data).picture
+
+
+def thumbnail_end(data: bytes) -> int:
+    """Bytes of a stream up to the end of its thumbnail."""
+    from codec import stream
+
+    _, at = stream.parse_header(data)
+    for frame in stream.frames(data, at):
+        if frame.chunk.key == (stream.Kind.LATENT, THUMBNAIL_INDEX):
+            return frame.end
+    return len(data)

@@ -1,0 +1,98 @@
+"""What a person sees at given times when a photo comes over a link: ours, and the same photo as a progressive JPEG.
+
+stream ─► Transfer over the link ─► Player ─► a View a time
+JPEG   ─► ideal reliable stream over the same link ─► decode what is there ─► a View a time
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from player import Player, items_of
+from player.items import group_of
+from sim import progressive
+from sim.link import IP_UDP, LinkSpec
+from sim.metrics import Picture, psnr, ssimulacra2
+from sim.run import Transfer, reliable_stream
+from transport import GroupStarted, Item, ItemReceived, packet_size
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What was to be seen at `time` (seconds after the start).
+
+    bytes: of the stream or file, held by the viewer. wire: bytes that had arrived, every header and copy included.
+    layers: what the picture is made of. picture: uint8[H, W, C], None before anything can be shown. psnr in dB and
+    ssimulacra2 are None without a picture.
+    """
+
+    time: float
+    bytes: int
+    wire: int
+    layers: tuple[str, ...]
+    caption: str | None
+    picture: Picture | None
+    psnr: float | None = None
+    ssimulacra2: float | None = None
+
+
+class Judge:
+    """Measures pictures against a reference, each picture once however often it is shown."""
+
+    def __init__(self, reference: Picture) -> None:
+        self._reference = reference
+        self._known: dict[bytes, dict[str, float]] = {}
+
+    def __call__(self, picture: Picture) -> dict[str, float]:
+        """PSNR (dB) and SSIMULACRA2."""
+        digest = hashlib.sha256(picture.tobytes()).digest()
+        if digest not in self._known:
+            figures = {"psnr": psnr(self._reference, picture), "ssimulacra2": ssimulacra2(self._reference, picture)}
+            self._known[digest] = figures
+        return self._known[digest]
+
+
+def submit_stream(transfer: Transfer, data: bytes) -> int:
+    """Queue a `.lcast` stream for sending; its group. Raises FormatError if it is none."""
+    group = group_of(data)
+    preamble, items = items_of(data)
+    fields = [(i.cls, i.index, i.payload, i.priority, None, i.needs, i.may_cut, i.ends) for i in items]
+    transfer.submit(group, preamble, [Item(group, *each) for each in fields])
+    return group
+
+
+def watch_stream(data: bytes, link: LinkSpec, times: Sequence[float], judge: Judge | None, seed: int = 0) -> list[View]:
+    """Send a stream over a link and look at each of `times` (ascending, seconds)."""
+    transfer = Transfer(link, seed)
+    submit_stream(transfer, data)
+    arrivals = transfer.run(times[-1])
+    player, taken, views = Player(), 0, []
+    for time in times:
+        while taken < len(arrivals) and arrivals[taken].time <= time:
+            arrival = arrivals[taken]
+            event, taken = arrival.event, taken + 1
+            if isinstance(event, GroupStarted):
+                player.start(event.preamble, arrival.time)
+            elif isinstance(event, ItemReceived):
+                player.push(event.key[2], event.payload, event.complete, arrival.time)
+        moment = player.look(time)
+        wire = sum(event.size for event in transfer.forward.log if event.what == "arrived" and event.time <= time)
+        picture = player.picture(time)
+        figures = judge(picture) if judge is not None and picture is not None else {}
+        views.append(View(time, moment.bytes, wire, moment.layers, moment.caption, picture, **figures))
+    return views
+
+
+def watch_jpeg(data: bytes, link: LinkSpec, times: Sequence[float], judge: Judge | None, seed: int = 0) -> list[View]:
+    """The same for a progressive JPEG on an ideal reliable stream."""
+    arrived = reliable_stream(data, link, times[-1], seed)
+    views = []
+    for time in times:
+        held = max((size for when, size in arrived if when <= time), default=0)
+        picture = progressive.decode_prefix(data[:held])
+        figures = judge(picture) if judge is not None and picture is not None else {}
+        count = progressive.scans(data[:held])
+        layers = (f"{count} of {progressive.scans(data)} scans",) if count else ()
+        wire = held + -(-held // packet_size(link.rate)) * IP_UDP
+        views.append(View(time, held, wire, layers, None, picture, **figures))
+    return views

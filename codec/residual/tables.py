@@ -1,0 +1,82 @@
+"""The static tables of the residual layer: tops of the bands, weights of the contexts, probabilities.
+
+Learned by codec/train/residual.py, read from codec/weights; integers only. Roles: 0 luma, grey and alpha, 1 Co, 2 Cg.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codec.models import load
+
+ROLES = {1: (0,), 2: (0, 0), 3: (0, 1, 2), 4: (0, 1, 2, 0)}  # of the planes, by channels of the picture
+PASSES = 18
+BINS = 32  # of the context sum
+SIGN_BINS = 16
+FEATURES = 16  # of a magnitude: neighbours by kind, the last one constant
+SIGN_FEATURES = 9
+CLASSES = 17  # of a decision: insignificant in an open or a fresh block, refinement by depth (3) and size (5)
+BLOCK_CONTEXTS = 18
+FINE = 1024  # steps in which context sums are cut into bins
+
+# Tops of the intervals at pass 0: 2^17 for the diagonal band of the finest level of Co, the others by the inverse of
+# (norm of the band's synthesis function x norm of the plane's column in the inverse colour transform).
+TOPS = (
+    ((1367,), (2588, 2588, 4900), (5176, 5176, 9798), (10335, 10335, 19534), (20234, 20234, 37502), (33808, 33808, 53510)),
+    ((3349,), (6340, 6340, 12002), (12679, 12679, 24001), (25316, 25316, 47848), (49564, 49564, 91860), (82811, 82811, 131072)),
+    ((2734,), (5177, 5177, 9800), (10352, 10352, 19597), (20670, 20670, 39067), (40469, 40469, 75003), (67615, 67615, 107020)),
+)  # fmt: skip
+
+_LOG_SIZE = 1024  # magnitudes in sixteenths of the top of a pass, as far as the logarithm tells them apart
+
+
+def _logarithms() -> NDArray[np.uint8]:
+    """round(8 log2(1 + j/8)), by integer comparison: the largest s with 2^(2s-1) <= ((8+j)/8)^16, at most 63."""
+    steps = [next(s for s in range(63, -1, -1) if s == 0 or 2 ** (2 * s - 1) * 8**16 <= (8 + j) ** 16) for j in range(_LOG_SIZE)]
+    return np.array(steps, np.uint8)
+
+
+class Tables:
+    """One set of tables, ready for look-ups."""
+
+    def __init__(self, arrays: dict[str, NDArray[np.generic]]) -> None:
+        self.blocks = arrays["blocks"].astype(np.int64)  # [passes, roles, groups, orientations, contexts]
+        self.weights = arrays["weights"].astype(np.int16)  # [passes, roles, groups, orientations, phases, FEATURES]
+        self.cuts = arrays["cuts"].astype(np.int64)  # [passes, roles, groups, orientations, BINS - 1], ascending
+        self.zero = arrays["zero"].astype(np.int64)  # [passes, roles, groups, orientations, 2, BINS]
+        self.refine = arrays["refine"].astype(np.int64)  # [roles, groups, orientations, CLASSES - 2, BINS]
+        self.sign_weights = arrays["sign_weights"].astype(np.int16)  # [roles, groups, orientations, phases, ...]
+        self.sign = arrays["sign"].astype(np.int64)  # [roles, groups, orientations, SIGN_BINS]: P(as predicted)
+        self._logarithms = _logarithms()
+        self._scales: dict[tuple[int, int, int], list[NDArray[np.uint8]]] = {}
+        self._bins: dict[tuple[int, int, int], tuple[NDArray[np.uint8], NDArray[np.int64]]] = {}
+
+    def scale(self, role: int, group: int, number: int) -> list[NDArray[np.uint8]]:
+        """By orientation: look-up table from a magnitude to its logarithm relative to the tops of pass `number`."""
+        key = role, group, number
+        if key not in self._scales:
+            magnitudes = np.arange(1 << 14, dtype=np.int64) << (number + 4)
+            self._scales[key] = [
+                self._logarithms[np.minimum(magnitudes // top, _LOG_SIZE - 1)] for top in TOPS[role][group]
+            ]
+        return self._scales[key]
+
+    def bins(self, number: int, role: int, group: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """(bin of each context sum / 16: [orientations, FINE], probabilities [orientations, CLASSES, BINS])."""
+        key = number, role, group
+        if key not in self._bins:
+            count = len(TOPS[role][group])
+            sums = np.arange(FINE)
+            bins = [np.searchsorted(self.cuts[number, role, group, o], sums, side="right") for o in range(count)]
+            chances = np.concatenate([self.zero[number, role, group], self.refine[role, group]], axis=1)[:count]
+            self._bins[key] = np.array(bins, np.uint8), chances
+        return self._bins[key]
+
+
+@cache
+def tables(weights: int) -> Tables:
+    """The tables of a set of weights, by its number in the header."""
+    return Tables(dict(load(weights, "residual")))

@@ -70,17 +70,18 @@ def measure(pairs: Sequence[tuple[str, str]], folder: Path | None) -> list[Sente
         header = stream.Header(*_size(folder, name))
         data = stream.write(header, [stream.Chunk(stream.Kind.CAPTION, 0, caption.encode(text))])
         back = caption.decode(stream.read(data, strict=True)[1][0].payload)
-        found.append(Sentence(len(text.encode()), len(zlib.compress(text.encode(), 9)), len(data), back == text))
+        found.append(Sentence(len(text.encode()), len(zlib.compress(text.encode(), 9)), len(data), back.text == text))
     return found
 
 
 def measure_pictured(path: Path, texts: Sequence[str]) -> Pictured:
     """Header, caption and thumbnail of one photo as a file, for each of its captions."""
-    from codec import caption, latent, stream
+    from codec import caption, stream
+    from codec.latent.encoder import encode as encode_latents
 
     photo = work.load(path)
     header = stream.Header(photo.shape[1], photo.shape[0])
-    thumbnail = stream.Chunk(stream.Kind.LATENT, 0, latent.encode(photo, header)[0])
+    thumbnail = stream.Chunk(stream.Kind.LATENT, 0, encode_latents(photo, header)[0])
     sizes = [
         len(stream.write(header, [stream.Chunk(stream.Kind.CAPTION, 0, caption.encode(text)), thumbnail]))
         for text in texts

@@ -89,7 +89,9 @@ class Report:
         return "\n\n".join(parts)
 
     def json_lines(self) -> Iterator[str]:
-        """One JSON object a line: the rows of the tables first, then the checks."""
+        """One JSON object a line: notes, the rows of the tables, the checks. An infinite PSNR (no difference) is null."""
+        for note in self.notes:
+            yield json.dumps({"bench": self.name, "note": note})
         for table in self.tables:
             for row in table.rows:
                 cells = {column: _plain(cell) for column, cell in zip(table.columns, row, strict=True)}

@@ -1,0 +1,150 @@
+"""What is fuzzed: for each parser its honest inputs and how hostile ones are fed to it.
+
+A parser returns, or raises its one error; `feed` lets everything else through, to the test. Pictures are small and made
+with the tiny set of weights, so that thousands of decodings take seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+import codec
+from codec import caption, plan, stream
+from codec.decoder import Decoder
+from codec.stream import Chunk, FormatError, Header, Kind
+from codec.structure import meta, regions
+from transport import wire
+
+LIMIT = 8000  # pixels; a damaged header may ask for billions
+WIDTH, HEIGHT = 80, 56  # above the size from which streams have all layers
+TEXTS = ("", "a dog runs", "Two boats lie at a wooden pier.", "Ünïcödé 写真 🙂", "x" * 200)
+FACTS = {"time": "2026-11-23T20:00:00Z", "place": "51.5,-0.1", "note": "härte"}
+
+
+@dataclass(frozen=True)
+class Parser:
+    """A parser: its honest inputs, how it is fed, how many hostile inputs it gets."""
+
+    name: str
+    honest: Callable[[], Sequence[bytes]]
+    feed: Callable[[bytes], object]
+    inputs: int
+
+
+def picture(width: int = WIDTH, height: int = HEIGHT, channels: int = 3) -> np.ndarray:
+    """Slopes, an edge and noise: uint8[height, width, channels]."""
+    y, x = np.mgrid[:height, :width]
+    planes = [(3 * x + (c + 1) * y + 90 * (x > width // 2)) % 256 for c in range(channels)]
+    noise = np.random.default_rng(channels).integers(0, 9, (height, width, channels))
+    return np.clip(np.stack(planes, axis=2) + noise, 0, 255).astype(np.uint8)
+
+
+@cache
+def streams() -> tuple[bytes, ...]:
+    """Whole streams with every layer, of one to four channels and small and odd sizes."""
+    full = codec.encode(picture(), caption=TEXTS[2], meta_data=FACTS, weights=0)
+    others = [
+        codec.encode(picture(width, height, channels), caption=TEXTS[1], weights=0)
+        for width, height, channels in ((1, 1, 3), (17, 33, 1), (24, 16, 4), (96, 50, 2))
+    ]
+    header, chunks = stream.read(full)
+    with_regions = [*chunks, Chunk(Kind.REGIONS, 0, region_payloads()[0])]
+    return (full, full, full, *others, stream.write(header, with_regions), stream.write(header, reversed(chunks)))
+
+
+@cache
+def region_payloads() -> tuple[bytes, ...]:
+    """Described regions, one and several."""
+    box, other = regions.Box(0, 0, 64, 64), regions.Box(10, 20, 30, 40)
+    one, two = regions.Region(box, "a red boat"), regions.Region(other, "the water")
+    return regions.encode([one], 0), regions.encode([one, two], 0), regions.encode([], 0)
+
+
+def read_container(data: bytes) -> None:
+    """Reads, plans, selects and writes again; what was read must come back when written."""
+    header, chunks = stream.read(data)
+    back = stream.read(stream.write(header, chunks))
+    assert back[0] == header and back[1] == chunks
+    if header.pixels <= LIMIT and header.weights == 0:
+        plan.plan(header, chunks)
+        plan.order(header, chunks)
+
+
+def _whole_and_cut(decode: Callable[[bytes, bool], object]) -> Callable[[bytes], None]:
+    """The last bit of the input says whether the payload counts as cut."""
+
+    def feed(data: bytes) -> None:
+        decode(data, not (data and data[-1] & 1))
+
+    return feed
+
+
+@cache
+def _layer_chunks(kind: Kind) -> tuple[Header, tuple[Chunk, ...]]:
+    header, chunks = stream.read(streams()[0])
+    return header, tuple(chunk for chunk in chunks if chunk.kind == kind or chunk.kind == Kind.LATENT)
+
+
+def layer_payloads(kind: Kind) -> Callable[[], Sequence[bytes]]:
+    """The payloads of one kind, the number of the chunk before each."""
+    return lambda: [
+        bytes([chunk.index % 256]) + chunk.payload for chunk in _layer_chunks(kind)[1] if chunk.kind == kind
+    ]
+
+
+def feed_layer(kind: Kind) -> Callable[[bytes], None]:
+    """Pushes a hostile payload as the chunk that its first byte names, among honest ones; there is always a picture."""
+
+    def feed(data: bytes) -> None:
+        header, honest = _layer_chunks(kind)
+        index, payload = data[0] if data else 0, data[1:]
+        decoder = Decoder(header, limit=LIMIT)
+        for chunk in honest:
+            if chunk.key == (kind, index):
+                break
+            decoder.push(chunk)
+        decoder.push(Chunk(kind, index, payload, len(payload) + (len(payload) & 1)))
+        shown = decoder.picture()
+        assert shown.shape == (HEIGHT, WIDTH, 3) and shown.dtype == np.uint8
+
+    return feed
+
+
+def decode_whole(data: bytes) -> None:
+    """A whole file: a picture of the declared size, or FormatError."""
+    decoded = codec.decode(data, limit=LIMIT)
+    assert decoded.picture.shape == (decoded.header.height, decoded.header.width, decoded.header.channels)
+
+
+def _packets() -> Sequence[bytes]:
+    one, two = wire.Segment(1, 3, 0, b"payload", True), wire.Segment(2, 300, 70, b"x" * 40, False)
+    return (
+        wire.Data(7, (one,)).encode(),
+        wire.Data(1 << 30, (one, two, one), number=65535, preamble=b"\xc1\x1a\x00\x04").encode(),
+        wire.Ack(3, ((0, 2), (5, 9)), 0.1, 500).encode(),
+    )
+
+
+def parse_packet(data: bytes) -> None:
+    """A packet has one form: what parses must come back."""
+    assert wire.parse(data).encode() == data
+
+
+PARSERS = (
+    Parser("header", lambda: [data[:8] for data in streams()], stream.parse_header, 3000),
+    Parser("container", streams, read_container, 4500),
+    Parser("packet", _packets, parse_packet, 3500),
+    Parser("caption", lambda: [caption.encode(text, 0) for text in TEXTS],
+           _whole_and_cut(lambda data, whole: caption.decode(data, 0, whole)), 2000),
+    Parser("meta", lambda: [meta.encode(FACTS)], _whole_and_cut(meta.decode), 2000),
+    Parser("regions", region_payloads, _whole_and_cut(lambda data, whole: regions.decode(data, 0, whole)), 1000),
+    Parser("edges", layer_payloads(Kind.EDGES), feed_layer(Kind.EDGES), 500),
+    Parser("latent", layer_payloads(Kind.LATENT), feed_layer(Kind.LATENT), 1000),
+    Parser("residual", layer_payloads(Kind.RESIDUAL), feed_layer(Kind.RESIDUAL), 1000),
+    Parser("whole stream", streams, decode_whole, 1500),
+)  # fmt: skip
+ERRORS = (FormatError, wire.WireError)

@@ -2,9 +2,8 @@
 
     python -m codec.train.latent prepare --data FOLDER --runs FOLDER      pictures and decoded thumbnails, minutes
     python -m codec.train.latent train --runs FOLDER [--hours H] [--device cuda]     resumes from its checkpoint
-    python -m codec.train.latent freeze --runs FOLDER --out FOLDER        integers and tables for codec/weights
 
-The loss of a batch cut to k steps is MSE / (running mean of the MSE at k) + sum over steps of price x bits; the prices
+codec/train/freeze.py then makes the files of codec/weights. The loss of a batch cut to k steps is MSE / (running mean of the MSE at k) + sum over steps of price x bits; the prices
 follow targets for the bytes of each step, so that the rungs stand where they are wanted whatever the photos are.
 """
 
@@ -19,13 +18,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
+from tqdm import tqdm
 
+from codec.train import photos
+from codec.train.thumbnail import thumbnails
 from codec.train.latent_model import TINY, Config, Network
 
 PIXELS = 768 * 512
 TARGETS = (110, 170, 300, 700, 1700)  # bytes of each step on a picture of PIXELS
-CROP = 256
+CROP = 192
 
 
 @dataclass
@@ -34,10 +37,11 @@ class Rates:
 
     mse: list[float] = field(default_factory=lambda: [1200.0, 800.0, 550.0, 420.0, 320.0, 220.0])
     bits: list[float] = field(default_factory=lambda: [8 * t / PIXELS for t in TARGETS])
-    price: list[float] = field(default_factory=lambda: [20.0, 12.0, 8.0, 5.0, 3.0])
+    price: list[float] = field(default_factory=lambda: [5.0, 3.0, 2.0, 1.2, 0.6])
 
-    def update(self, kept: int, mse: float, bits: list[float]) -> None:
-        self.mse[kept] += 0.05 * (mse - self.mse[kept])
+    def update(self, mse: dict[int, float], bits: list[float]) -> None:
+        for kept, value in mse.items():
+            self.mse[kept] += 0.03 * (value - self.mse[kept])
         for i, b in enumerate(bits):
             self.bits[i] += 0.02 * (b - self.bits[i])
             over = math.log(max(self.bits[i], 1e-6) / (8 * TARGETS[i] / PIXELS))
@@ -57,7 +61,7 @@ class Crops:
         self.rng = np.random.default_rng(seed)
 
     def batch(self, size: int, device: str) -> tuple[Tensor, Tensor]:
-        """(pictures [B,3,256,256], thumbnails [B,3,8,8]), both 0..255 float."""
+        """(pictures [B,3,CROP,CROP], thumbnails [B,3,CROP/32,CROP/32]), both 0..255 float."""
         pictures, thumbnails = [], []
         for i in self.rng.choice(len(self.pictures), size, p=self.chance):
             p, t = self.pictures[i], self.thumbnails[i]
@@ -66,6 +70,31 @@ class Crops:
             pictures.append(p[:, 32 * y : 32 * y + CROP, 32 * x : 32 * x + CROP])
             thumbnails.append(t[:, y : y + CROP // 32, x : x + CROP // 32])
         return torch.stack(pictures).to(device).float(), torch.stack(thumbnails).to(device).float() / 16
+
+
+SCALES = (1.0, 0.6)  # of the photos, so that the network meets details of different sizes
+
+
+def prepare(data: Path, runs: Path) -> None:
+    """Stores training pictures (aligned to the grid) and their decoded thumbnails."""
+    stored: dict[str, np.ndarray] = {}
+    pictures = [p for path in photos.split(data)[0] for p in _scaled(photos.load(path))]
+    for i, picture in enumerate(tqdm(pictures)):
+        stored[f"p{i}"] = np.ascontiguousarray(picture.transpose(2, 0, 1))
+        stored[f"t{i}"] = thumbnails([picture])[0].astype(np.int16)
+    np.savez(runs / "train.npz", count=len(pictures), **stored)
+
+
+def _scaled(photo: np.ndarray) -> list[np.ndarray]:
+    """The photo at SCALES, cut to multiples of 32, where a crop still fits."""
+    found = []
+    for scale in SCALES:
+        height, width = (int(scale * side) // 32 * 32 for side in photo.shape[:2])
+        if min(height, width) >= CROP:
+            image = Image.fromarray(photo)
+            fitting = image.crop((0, 0, width, height)) if scale == 1 else image.resize((width, height), Image.Resampling.LANCZOS)
+            found.append(np.asarray(fitting))
+    return found
 
 
 def train(runs: Path, hours: float, device: str, batch: int, rate: float, total: int, tiny: bool) -> None:
@@ -89,17 +118,18 @@ def train(runs: Path, hours: float, device: str, batch: int, rate: float, total:
         pictures, thumbnails = crops.batch(batch, device)
         if step % 2:
             pictures, thumbnails = pictures.flip(3), thumbnails.flip(3)
-        kept = int(crops.rng.choice(6, p=[0.04, 0.16, 0.15, 0.17, 0.2, 0.28]))
+        kept = int(crops.rng.choice(5, p=[0.1, 0.22, 0.22, 0.23, 0.23]))
         pictures = pictures.contiguous(memory_format=torch.channels_last)
-        out, bits = network(pictures, thumbnails, kept)
-        mse = torch.mean((out - pictures) ** 2)
+        full, early, bits = network(pictures, thumbnails, kept)
+        mse = [torch.mean((out - pictures) ** 2) for out in (full, early)]
         pixels = pictures.numel() / 3
-        loss = mse / rates.mse[kept] + sum((p * b / pixels for p, b in zip(rates.price, bits, strict=False)), torch.zeros(()))
+        price = sum((p * b / pixels for p, b in zip(rates.price, bits, strict=True)), torch.zeros((), device=device))
+        loss = mse[0] / rates.mse[-1] + mse[1] / rates.mse[kept] + price
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
-        rates.update(kept, mse.item(), [b.item() / pixels for b in bits])
+        rates.update({5: mse[0].item(), kept: mse[1].item()}, [b.item() / pixels for b in bits])
         step, spent = step + 1, before + time.monotonic() - started
         if step % 100 == 0:
             state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "rates": vars(rates)}
@@ -112,7 +142,7 @@ def train(runs: Path, hours: float, device: str, batch: int, rate: float, total:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("action", choices=["train"])
+    parser.add_argument("action", choices=["prepare", "train"])
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--hours", type=float, default=3.0)
     parser.add_argument("--device", default="cpu")
@@ -120,7 +150,11 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=8e-4)
     parser.add_argument("--steps", type=int, default=100000)
     parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--data", type=Path, help="folder of the data sets, for prepare")
     a = parser.parse_args()
+    if a.action == "prepare":
+        prepare(a.data, a.runs)
+        return
     train(a.runs, a.hours, a.device, a.batch, a.rate, a.steps, a.tiny)
 
 

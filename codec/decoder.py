@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from codec import caption, plan
 from codec.latent.decoder import LatentDecoder
 from codec.residual import ResidualDecoder
+from codec.residual.transform import CELL
 from codec.stream import Chunk, FormatError, Header, Key, Kind, read
 from codec.structure import edges, meta
 
@@ -28,8 +29,8 @@ class Decoded:
     """What a stream gave.
 
     picture: uint8[height, width, channels]. caption_source: "given", "guessed" or "" without a caption. verified: the
-    pixels are the source's to the last bit and their CRC says so (None: the stream has none). exact_area: the share of
-    the picture that is exact. dropped: chunks that could not be used, with the reason. used: those that were.
+    pixels are the source's to the last bit and their CRC says so (None: the stream has none). exact_area: the share
+    of the picture that is exact. dropped: chunks that could not be used, with the reason. used: those that were.
     """
 
     picture: Picture
@@ -53,7 +54,7 @@ class Decoder:
     def __init__(self, header: Header, *, limit: int = DEFAULT_LIMIT, strict: bool = False) -> None:
         if header.pixels > limit:
             raise FormatError(
-                f"offset 2: a picture of {header.pixels} pixels is above the limit of {limit}; raise the limit to read it"
+                f"offset 2: a picture of {header.pixels} pixels is above the limit of {limit}; raise it to read this"
             )
         self.header = header
         self.caption: str | None = None
@@ -112,7 +113,12 @@ class Decoder:
         if any((Kind.LATENT, i) not in self._whole for i in range(self.header.base)):
             return 0.0
         self._decode_corrections()
-        return self._residual.exact_area()
+        cells = self._residual.exact_cells()
+        heights, widths = (
+            np.minimum(CELL, side - CELL * np.arange(count))
+            for side, count in zip((self.header.height, self.header.width), cells.shape, strict=True)
+        )
+        return float(heights @ cells @ widths / self.header.pixels)
 
     def verified(self) -> bool | None:
         """True when the CRC of the pixels agrees, False when it does not (yet), None when the stream brought none."""
@@ -120,7 +126,7 @@ class Decoder:
 
     def report(self) -> Decoded:
         """Everything at once. Chunks that still wait count as dropped."""
-        dropped = self.dropped | {key: "what it needs is missing" for key in self._waiting}
+        dropped = self.dropped | dict.fromkeys(self._waiting, "what it needs is missing")
         return Decoded(
             picture=self.picture(),
             header=self.header,
@@ -138,9 +144,7 @@ class Decoder:
 
     def _release(self) -> None:
         """Takes what waited for nothing more."""
-        ready = True
-        while ready:
-            ready = [chunk for key, chunk in self._waiting.items() if not self._missing(key)]
+        while ready := [chunk for key, chunk in self._waiting.items() if not self._missing(key)]:
             for chunk in sorted(ready, key=lambda chunk: chunk.key):
                 del self._waiting[chunk.key]
                 self._take(chunk)
@@ -209,8 +213,8 @@ class Decoder:
 def decode(data: bytes, *, upto: str | None = None, strict: bool = False, limit: int = DEFAULT_LIMIT) -> Decoded:
     """The picture and the texts of a stream, or of as much of one as `data` holds.
 
-    upto: only the layers up to this one (caption, structure, latent, residual; ValueError otherwise). Raises FormatError
-    when the header is damaged, unknown or above `limit` pixels; `strict`: for any damage.
+    upto: only the layers up to this one (caption, structure, latent, residual; ValueError otherwise). Raises
+    FormatError when the header is damaged, unknown or above `limit` pixels; `strict`: for any damage.
     """
     header, chunks = read(data, strict)
     decoder = Decoder(header, limit=limit, strict=strict)

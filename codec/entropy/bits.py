@@ -1,8 +1,9 @@
 """The bridge to constriction's range coder: passes of binary decisions in, trimmed bytes out, and back.
 
-A payload is the shortest byte string that, continued with 0xFF, lies in the coder's final interval. A payload that was cut on its way yields exactly the decisions that are the same whatever bytes would have
-followed: it is decoded twice, continued with 0x00 and with 0xFF, and the common prefix counts, since the
-decisions are monotone in the coded number.
+A payload is the shortest byte string that, continued with 0xFF, lies in the coder's final interval. A payload
+that was cut on its way yields exactly the decisions that are the same whatever bytes would have followed: it is
+decoded twice, continued with 0x00 and with 0xFF, and the common prefix counts, since the decisions are monotone
+in the coded number.
 
 Decision 0 takes the upper part of the interval, so that what lies beyond a payload's end reads as the usual
 "nothing here". The coder divides its interval into 2^24 parts; a number in the remainder above them, which only
@@ -40,7 +41,7 @@ class BitEncoder:
         self._coder = constriction.stream.queue.RangeEncoder()
 
     def put(self, bits: ArrayLike, p1: ArrayLike) -> None:
-        """Appends decisions `bits` (0 or 1, shape [n]) that are 1 with probability `p1` / 2^16 (integers, shape [n])."""
+        """Appends decisions `bits` (0 or 1, [n]) that are 1 with probability `p1` / 2^16 (integers, [n])."""
         decisions = np.atleast_1d(np.asarray(bits)).astype(np.int32)
         probabilities = _probabilities(p1)
         if decisions.shape != probabilities.shape:
@@ -58,7 +59,7 @@ class BitEncoder:
         inside = int.from_bytes(points.astype(">u4").tobytes(), "big") << (_WORD_BITS * (total - len(points)))
         low = inside - ((inside - lower) % (1 << 64))
         high = low + size
-        payload = low.to_bytes(4 * total, "big")
+        payload: bytes = low.to_bytes(4 * total, "big")
         for count in range(max(0, 4 * words - 4), 4 * total + 1):
             rest = 8 * (4 * total - count)
             prefix = low >> rest

@@ -1,6 +1,6 @@
 """The latent layer: a learned picture, coarse to fine, from a thumbnail of 19 bytes up.
 
-    photo ─► encoder (analysis network, float) ─► symbols ─► payloads ─► decoder (whole numbers) ─► base picture
+photo ─► encoder (analysis network, float) ─► symbols ─► payloads ─► decoder (whole numbers) ─► base picture
 """
 
 from __future__ import annotations

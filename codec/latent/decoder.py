@@ -114,11 +114,11 @@ class LatentDecoder:
     def _take(self, tile: Tile, payload: bytes, whole: bool) -> None:
         rung = self._network.rungs[tile.step - 1]
         place = np.s_[tile.y0 // rung.scale : tile.y1 // rung.scale, tile.x0 // rung.scale : tile.x1 // rung.scale]
-        mean, spreads = (part[place] for part in self.prior(tile.step))
+        means, indices = self.prior(tile.step)
+        mean, spreads = means[place], indices[place]
         decoder = BitDecoder(payload, whole)
         channels = [
-            symbols.get(decoder, spreads[..., c].ravel(), self._table[tile.step - 1])
-            for c in range(rung.latents)
+            symbols.get(decoder, spreads[..., c].ravel(), self._table[tile.step - 1]) for c in range(rung.latents)
         ]
         values = np.stack(channels, -1).reshape(mean.shape)
         self._latents[tile.step - 1][place] = dequantised(values, mean)

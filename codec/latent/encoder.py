@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,13 +28,15 @@ def base_picture(picture: NDArray[np.uint8]) -> Array:
     if k == 0:
         return padded.astype(np.float32)
     boxes = padded.reshape(rows, side, columns, side, 3)
-    return boxes.sum((1, 3), dtype=np.uint32).astype(np.float32) / np.float32(side * side)
+    means: Array = boxes.sum((1, 3), dtype=np.uint32).astype(np.float32) / np.float32(side * side)
+    return means
 
 
 def pad_to_grid(base: Array) -> Array:
     """`base` continued at its right and lower edge to multiples of 32."""
     rows, columns = base.shape[:2]
-    return np.pad(base, ((0, -rows % GRID), (0, -columns % GRID), (0, 0)), mode="edge")
+    padded: Array = np.pad(base, ((0, -rows % GRID), (0, -columns % GRID), (0, 0)), mode="edge")
+    return padded
 
 
 class Analysis:
@@ -44,7 +44,7 @@ class Analysis:
 
     def __init__(self, base: Array, weights: int) -> None:
         self._w = models.load(weights, "analysis")
-        x = self._relu(self._conv("analyse4", unshuffle((base - 128) / 64, 4)))
+        x = self._relu(self._conv("analyse4", unshuffle((base - np.float32(128)) / np.float32(64), 4)))
         e8 = self._stage("analyse8", unshuffle(x, 2))
         e16 = self._stage("analyse16", unshuffle(np.maximum(e8, 0), 2))
         e32 = self._stage("analyse32", unshuffle(np.maximum(e16, 0), 2))
@@ -59,15 +59,19 @@ class Analysis:
     def _conv(self, name: str, x: Array) -> Array:
         weight = self._w[f"{name}.weight"].astype(np.float32)
         size = 3 if weight.shape[0] == 9 * x.shape[2] else 1
-        return cast(Array, gathered_product(x, weight, size) + self._w[f"{name}.bias"].astype(np.float32))
+        out = gathered_product(x, weight, size)
+        out += self._w[f"{name}.bias"]
+        return out
 
     def _stage(self, name: str, x: Array) -> Array:
         h = self._conv(f"{name}.0", x)
-        return np.clip(h + self._conv(f"{name}.1.b", self._relu(self._conv(f"{name}.1.a", h))), -LIMIT / 64, LIMIT / 64)
+        h += self._conv(f"{name}.1.b", self._relu(self._conv(f"{name}.1.a", h)))
+        return np.clip(h, -LIMIT / 64, LIMIT / 64, out=h)
 
     @staticmethod
     def _relu(x: Array) -> Array:
-        return cast(Array, np.clip(x, 0, LIMIT / 64))
+        kept: Array = np.clip(x, 0, LIMIT / 64)
+        return kept
 
 
 def quantise(latents: Array, mean: Array) -> NDArray[np.int64]:

@@ -36,7 +36,7 @@ class Tile:
 
 
 def reach(weights: int, step: int, until: int) -> int:
-    """How far, in base pixels, the latents of `step` (1..) change the state before step `until` (or, above, the picture).
+    """How far, in base pixels, latents of `step` (1..) change the state before step `until` (above: the picture).
 
     The prior's own 3x3 is included. A 3x3 convolution reaches one position, a refinement three, a block two.
     """
@@ -93,8 +93,7 @@ def _needs(width: int, height: int, weights: int, index: int) -> tuple[Key, ...]
     return tuple(
         (Kind.LATENT, i)
         for i, other in enumerate(every[:index])
-        if other.step == 0
-        or (other.step < own.step and other.grown(reach(weights, other.step, own.step)).meets(own))
+        if other.step == 0 or (other.step < own.step and other.grown(reach(weights, other.step, own.step)).meets(own))
     )
 
 

@@ -33,7 +33,9 @@ def matrix(weight: NDArray[np.float64]) -> NDArray[np.float64]:
     return weight.transpose(2, 3, 1, 0).reshape(-1, weight.shape[0])
 
 
-def whole_numbers(state: dict[str, torch.Tensor], config: Config) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def whole_numbers(
+    state: dict[str, torch.Tensor], config: Config
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """(exact synthesis network, float analysis network) of a checkpoint."""
     exact: dict[str, np.ndarray] = {"steps": np.array(config.steps, dtype=np.int32)}
     analysis: dict[str, np.ndarray] = {}

@@ -3,8 +3,9 @@
     python -m codec.train.latent prepare --data FOLDER --runs FOLDER      pictures and decoded thumbnails, minutes
     python -m codec.train.latent train --runs FOLDER [--hours H] [--device cuda]     resumes from its checkpoint
 
-codec/train/freeze.py then makes the files of codec/weights. The loss of a batch cut to k steps is MSE / (running mean of the MSE at k) + sum over steps of price x bits; the prices
-follow targets for the bytes of each step, so that the rungs stand where they are wanted whatever the photos are.
+codec/train/freeze.py then makes the files of codec/weights. Each batch is painted from all steps and from the first k:
+loss = sum of MSE / (its running mean) over both + sum over steps of price x bits. The prices follow targets for the
+bytes of each step, so that the rungs stand where they are wanted whatever the photos are.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from codec.train import photos
-from codec.train.thumbnail import thumbnails
 from codec.train.latent_model import TINY, Config, Network
+from codec.train.thumbnail import thumbnails
 
 PIXELS = 768 * 512
 TARGETS = (110, 170, 300, 700, 1700)  # bytes of each step on a picture of PIXELS
@@ -49,7 +50,7 @@ class Rates:
 
 
 class Crops:
-    """Random aligned crops of pictures with their part of the thumbnail; flips and transposition of colour-free kind."""
+    """Random aligned crops of pictures with their part of the thumbnail."""
 
     def __init__(self, file: Path, seed: int) -> None:
         stored = np.load(file)
@@ -92,7 +93,11 @@ def _scaled(photo: np.ndarray) -> list[np.ndarray]:
         height, width = (int(scale * side) // 32 * 32 for side in photo.shape[:2])
         if min(height, width) >= CROP:
             image = Image.fromarray(photo)
-            fitting = image.crop((0, 0, width, height)) if scale == 1 else image.resize((width, height), Image.Resampling.LANCZOS)
+            fitting = (
+                image.crop((0, 0, width, height))
+                if scale == 1
+                else image.resize((width, height), Image.Resampling.LANCZOS)
+            )
             found.append(np.asarray(fitting))
     return found
 

@@ -73,7 +73,9 @@ class Step(nn.Module):
         self.prior = nn.Conv2d(width, 2 * latents, 3, padding=1)
         self.value = nn.Conv2d(latents, width, 3, padding=1)
         self.block = Block(width)
-        self.posterior = nn.Sequential(nn.Conv2d(width + analysis, 64, 1), nn.ReLU(), nn.Conv2d(64, latents, 3, padding=1))
+        self.posterior = nn.Sequential(
+            nn.Conv2d(width + analysis, 64, 1), nn.ReLU(), nn.Conv2d(64, latents, 3, padding=1)
+        )
 
     def predict(self, h: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and spread index of each latent."""
@@ -126,19 +128,24 @@ class Network(nn.Module):
         e32 = self.analyse32(F.pixel_unshuffle(F.relu(e16), 2))
         return {8: e8, 16: e16, 32: e32}
 
-    def forward(self, picture: Tensor, thumbnail: Tensor, kept: int) -> tuple[Tensor, list[Tensor]]:
-        """The picture from thumbnail ([B,3,H/32,W/32], 0..255) and the first `kept` steps, and the bits of each step."""
+    def forward(self, picture: Tensor, thumbnail: Tensor, kept: int) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """(picture from thumbnail and all steps, picture from the first `kept` steps only, bits of each step).
+
+        thumbnail: [B,3,H/32,W/32] in 0..255. Both pictures share the work that they have in common.
+        """
         features = self.analyse(picture)
         h = self.block32(bound(self.stem((thumbnail - 128) / 64)))
-        scale, bits = 32, []
+        scale, bits, early = 32, [], (h, 32)
         for i, (s, _) in enumerate(self.config.steps):
+            if i == kept:
+                early = (h, scale)
             h, scale = self._rise(h, scale, s), s
-            if i < kept:
-                h, rate = self._take(self.steps[i], h, features[s])
-                bits.append(rate)
-        h = self._rise(h, scale, 4)
-        out = F.pixel_shuffle(self.head(h), 4) * 64 + 128
-        return out, bits
+            h, rate = self._take(self.steps[i], h, features[s])
+            bits.append(rate)
+        return self._paint(h, scale), self._paint(*early), bits
+
+    def _paint(self, h: Tensor, scale: int) -> Tensor:
+        return F.pixel_shuffle(self.head(self._rise(h, scale, 4)), 4) * 64 + 128
 
     def _rise(self, h: Tensor, scale: int, to: int) -> Tensor:
         while scale > to:
@@ -163,7 +170,9 @@ class Network(nn.Module):
 def laplacian_bits(x: Tensor, scale: Tensor) -> Tensor:
     """Bits of a unit interval around x under a zero-mean Laplacian."""
     magnitude = x.abs()
+
     def cdf(v: Tensor) -> Tensor:
         return 0.5 + 0.5 * v.sign() * (1 - torch.exp(-v.abs() / scale))
+
     mass = cdf(-magnitude + 0.5) - cdf(-magnitude - 0.5)
     return -torch.log2(mass.clamp(min=2.0**-16))

@@ -1,4 +1,4 @@
-"""The photos that pixel networks may learn from: rows of photos/SOURCES.tsv whose terms allow shipping what is learned."""
+"""The photos that pixel networks may learn from: rows of photos/SOURCES.tsv whose terms allow it."""
 
 from __future__ import annotations
 

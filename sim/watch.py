@@ -5,8 +5,9 @@ JPEG   ─► ideal reliable stream over the same link ─► decode what is the
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 from player import Player, items_of
 from player.items import group_of
@@ -22,8 +23,8 @@ class View:
     """What was to be seen at `time` (seconds after the start).
 
     bytes: of the stream or file, held by the viewer. wire: bytes that had arrived, every header and copy included.
-    layers: what the picture is made of. picture: uint8[H, W, C], None before anything can be shown. psnr in dB and
-    ssimulacra2 are None without a picture.
+    layers: what the picture is made of. picture: uint8[H, W, C], None before anything can be shown. psnr (dB) and
+    ssimulacra2 are None until `measured`, and without a picture.
     """
 
     time: float
@@ -36,20 +37,35 @@ class View:
     ssimulacra2: float | None = None
 
 
-class Judge:
-    """Measures pictures against a reference, each picture once however often it is shown."""
+def measured(
+    rows: Sequence[Sequence[View]], reference: Picture, tell: Callable[[float], None] = lambda share: None
+) -> list[list[View]]:
+    """The same views with their PSNR and SSIMULACRA2 against uint8[H, W, C].
 
-    def __init__(self, reference: Picture) -> None:
-        self._reference = reference
-        self._known: dict[bytes, dict[str, float]] = {}
+    Each different picture is measured once, on two threads. `tell` hears the share of the work done.
+    """
+    pictures = {_digest(view.picture): view.picture for row in rows for view in row if view.picture is not None}
+    found: dict[bytes, tuple[float, float]] = {}
 
-    def __call__(self, picture: Picture) -> dict[str, float]:
-        """PSNR (dB) and SSIMULACRA2."""
-        digest = hashlib.sha256(picture.tobytes()).digest()
-        if digest not in self._known:
-            figures = {"psnr": psnr(self._reference, picture), "ssimulacra2": ssimulacra2(self._reference, picture)}
-            self._known[digest] = figures
-        return self._known[digest]
+    def measure(digest: bytes) -> tuple[bytes, float, float]:
+        return digest, psnr(reference, pictures[digest]), ssimulacra2(reference, pictures[digest])
+
+    with ThreadPoolExecutor(2) as pool:
+        for digest, decibels, score in pool.map(measure, pictures):
+            found[digest] = decibels, score
+            tell(len(found) / len(pictures))
+    return [[_with(view, found) for view in row] for row in rows]
+
+
+def _with(view: View, found: dict[bytes, tuple[float, float]]) -> View:
+    if view.picture is None:
+        return view
+    decibels, score = found[_digest(view.picture)]
+    return replace(view, psnr=decibels, ssimulacra2=score)
+
+
+def _digest(picture: Picture) -> bytes:
+    return hashlib.sha256(picture.tobytes()).digest()
 
 
 def submit_stream(transfer: Transfer, data: bytes) -> int:
@@ -61,7 +77,7 @@ def submit_stream(transfer: Transfer, data: bytes) -> int:
     return group
 
 
-def watch_stream(data: bytes, link: LinkSpec, times: Sequence[float], judge: Judge | None, seed: int = 0) -> list[View]:
+def watch_stream(data: bytes, link: LinkSpec, times: Sequence[float], seed: int = 0) -> list[View]:
     """Send a stream over a link and look at each of `times` (ascending, seconds)."""
     transfer = Transfer(link, seed)
     submit_stream(transfer, data)
@@ -78,21 +94,19 @@ def watch_stream(data: bytes, link: LinkSpec, times: Sequence[float], judge: Jud
         moment = player.look(time)
         wire = sum(event.size for event in transfer.forward.log if event.what == "arrived" and event.time <= time)
         picture = player.picture(time)
-        figures = judge(picture) if judge is not None and picture is not None else {}
-        views.append(View(time, moment.bytes, wire, moment.layers, moment.caption, picture, **figures))
+        views.append(View(time, moment.bytes, wire, moment.layers, moment.caption, picture))
     return views
 
 
-def watch_jpeg(data: bytes, link: LinkSpec, times: Sequence[float], judge: Judge | None, seed: int = 0) -> list[View]:
+def watch_jpeg(data: bytes, link: LinkSpec, times: Sequence[float], seed: int = 0) -> list[View]:
     """The same for a progressive JPEG on an ideal reliable stream."""
     arrived = reliable_stream(data, link, times[-1], seed)
     views = []
     for time in times:
         held = max((size for when, size in arrived if when <= time), default=0)
         picture = progressive.decode_prefix(data[:held])
-        figures = judge(picture) if judge is not None and picture is not None else {}
         count = progressive.scans(data[:held])
         layers = (f"{count} of {progressive.scans(data)} scans",) if count else ()
         wire = held + -(-held // packet_size(link.rate)) * IP_UDP
-        views.append(View(time, held, wire, layers, None, picture, **figures))
+        views.append(View(time, held, wire, layers, None, picture))
     return views

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,17 +80,17 @@ class TokenModel:
         active = (sums >> HIDDEN_SHIFT).clip(0, HIDDEN_MAX).astype(np.float32)
         logits = (active @ output).astype(np.int32) + self.output_bias
         index = (logits >> LOGIT_SHIFT).clip(-LOGIT_MAX - 1, LOGIT_MAX) + LOGIT_MAX + 1
-        return self.sigmoid[index].astype(np.int64)
+        return np.asarray(self.sigmoid[index], dtype=np.int64)
 
     def _inputs(self, tokens: Tokens, window: NDArray[np.uint8], phase: int) -> Floats:
         h, w = tokens.shape
         row, column = PHASES[phase]
         around = np.pad(tokens, 1, constant_values=UNKNOWN)
-        parts = []
+        parts: list[NDArray[np.integer[Any]]] = []
         for dy, dx in NEIGHBOURS:
             seen = around[1 + dy : 1 + dy + h, 1 + dx : 1 + dx + w][row::2, column::2]
             parts.append(self.embedding[seen].reshape(-1, self.embedding.shape[1]))
-        parts.append(window[row::2, column::2].reshape(len(parts[0]), -1))
+        parts.append(window[row::2, column::2].reshape(len(parts[0]), window.shape[2]))
         return np.concatenate(parts, axis=1).astype(np.float32)
 
     @cached_property
@@ -116,11 +117,16 @@ class TokenModel:
         """Bits that each token would cost: float32[n,K] (encoder side only)."""
         one = -np.log2(probabilities.astype(np.float32) / 65536)
         zero = -np.log2(1 - probabilities.astype(np.float32) / 65536)
+        return np.asarray(zero @ self._on_way[0] + one @ self._on_way[1], dtype=np.float32)
+
+    @cached_property
+    def _on_way(self) -> Floats:
+        """1 where a decision at a node leads to a token: float32[2,K-1,K]."""
         nodes, bits = self.paths
         on_way = np.zeros((2, self.count - 1, self.count), np.float32)
         token, step = np.nonzero(nodes >= 0)
         on_way[bits[token, step], nodes[token, step], token] = 1
-        return np.asarray(zero @ on_way[0] + one @ on_way[1], dtype=np.float32)
+        return on_way
 
 
 def encode_phase(model: TokenModel, encoder: BitEncoder, tokens: Tokens, probabilities: Ints) -> None:

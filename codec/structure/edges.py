@@ -18,6 +18,7 @@ from codec.stream import MAX_LENGTH, Header, Key, Kind
 from codec.structure.codebook import Codebook, codebooks, shown
 from codec.structure.context import decode_tokens
 from codec.structure.network import EdgeNetwork
+from codec.structure.ridges import lines
 from codec.structure.search import choose
 
 SCALE = 4  # base pixels a pixel of the map
@@ -50,10 +51,10 @@ def map_shape(header: Header) -> tuple[int, int]:
 def extract(base_picture: Map, weights: int | str = 1) -> Map:
     """Edge strength uint8[ceil(h/4),ceil(w/4)] of a base picture uint8[h,w,C], C = 1..4 (grey, grey+alpha, RGB, RGBA).
 
-    Alpha is laid over mid grey. Encoder side: float32, may differ by a level between machines.
+    Thin soft lines where the edge network sees outlines; what lies under alpha counts as mid grey. Encoder side:
+    float32, may differ between machines.
     """
-    probability = _network(weights)(_rgb(base_picture))
-    return np.asarray((probability * 255).round(), dtype=np.uint8)
+    return lines(_network(weights)(_rgb(base_picture)))
 
 
 def encode(strength: Map, header: Header) -> list[bytes]:

@@ -16,22 +16,23 @@ from numpy.typing import NDArray
 from codec.models import load
 
 ALIGN = 32
+_STRIP = 32  # rows computed at once, so that memory stays small
 _UNIT = np.float32(1 / 4096)  # of the stored int16 weights
 
 Array = NDArray[np.float32]
 
 
 def _conv(x: Array, weight: Array, bias: Array) -> Array:
-    """Convolution of x[h,w,c] with weight [o,c,k,k] (k 1 or 3), zeros beyond the border: a matmul for each tap."""
+    """Convolution of x[h,w,c] with weight [o,c,k,k] (k 1 or 3), zeros beyond the border, in strips of rows."""
     size, (h, w, _) = weight.shape[2], x.shape
-    taps = weight.transpose(2, 3, 1, 0)
-    if size == 1:
-        return np.asarray(x @ taps[0, 0] + bias, dtype=np.float32)
-    padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
-    out = np.broadcast_to(bias, (h, w, len(bias))).astype(np.float32)
-    for dy in range(size):
-        for dx in range(size):
-            out += padded[dy : dy + h, dx : dx + w] @ taps[dy, dx]
+    matrix = weight.transpose(2, 3, 1, 0).reshape(-1, weight.shape[0])
+    padded = np.pad(x, ((size // 2, size // 2), (size // 2, size // 2), (0, 0)))
+    out = np.empty((h, w, len(bias)), np.float32)
+    for top in range(0, h, _STRIP):
+        rows = min(_STRIP, h - top)
+        taps = [padded[top + dy : top + dy + rows, dx : dx + w] for dy in range(size) for dx in range(size)]
+        columns = np.concatenate(taps, axis=2).reshape(rows * w, -1)
+        out[top : top + rows] = (columns @ matrix + bias).reshape(rows, w, -1)
     return out
 
 
@@ -65,7 +66,8 @@ class EdgeNetwork:
         """Probability of an edge, float32[ceil(h/4), ceil(w/4)] in 0..1, of an RGB picture uint8[h,w,3]."""
         h, w = picture.shape[:2]
         padded = np.pad(picture, ((0, -h % ALIGN), (0, -w % ALIGN), (0, 0)), mode="edge")
-        half = _relu(self._layer("in2", _fold((padded.astype(np.float32) - 128) / 64)))
+        levels = (padded.astype(np.float32) - np.float32(128)) / np.float32(64)
+        half = _relu(self._layer("in2", _fold(levels)))
         h4 = self._down(4, half)
         h8 = self._down(8, h4)
         h16 = self._down(16, h8)

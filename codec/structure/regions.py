@@ -1,4 +1,4 @@
-"""REGIONS chunks: what stands where (FORMAT.md, Structure): boxes on a 16x16 grid, each with a phrase or a texture code.
+"""REGIONS chunks: what stands where, boxes on a 16x16 grid with a phrase or a texture code (FORMAT.md, Structure).
 
     payload = version byte 0, entries;  entry = type and length, box, data
 
@@ -10,8 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from codec.stream import MAX_LENGTH, FormatError, Header
+
+if TYPE_CHECKING:
+    from codec import caption
 
 VERSION = 0
 PHRASE, TEXTURE = 0, 1  # types of entries; 2 and 3 are skipped by this version
@@ -62,7 +66,7 @@ class Texture:
 
 
 def encode(entries: Sequence[Region | Texture], weights: int = 1) -> bytes:
-    """The payload of a REGIONS chunk; `weights` is the set that phrases are coded with. ValueError if it is too much."""
+    """The payload of a REGIONS chunk; `weights` is the set that codes the phrases. ValueError if it is too much."""
     if len(entries) > MAX_ENTRIES:
         raise ValueError(f"{len(entries)} regions; at most {MAX_ENTRIES}")
     payload = bytes([VERSION]) + b"".join(_encode_entry(entry, weights) for entry in entries)
@@ -96,14 +100,14 @@ def decode(payload: bytes, weights: int = 1, whole: bool = True) -> list[Region 
             raise FormatError(f"regions offset {at}: more than {MAX_ENTRIES} entries")
         box, data = _parse_box(payload, start), payload[start + 2 : end]
         if kind == PHRASE:
-            entries.append(Region(box, read_phrase(data, weights)))
+            entries.append(Region(box, read_phrase(data, weights).text))
         elif kind == TEXTURE:
             entries.append(Texture(box, data))
         at = end
     return entries
 
 
-def _phrases() -> tuple[Callable[[str, int], bytes], Callable[[bytes, int], str]]:
+def _phrases() -> tuple[Callable[[str, int], bytes], Callable[[bytes, int], caption.Caption]]:
     """The coder of captions. Imported here: facts and edges must not wait for the language model's tables."""
     from codec import caption
 

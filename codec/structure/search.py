@@ -45,13 +45,13 @@ def choose(
             probabilities = book.model.probabilities(tokens, seen, phase)
             old = painted[row::2, column::2].reshape(-1)
             windows, valid = book.cut(left, phase), book.cut(inside, phase)
-            windows = windows + np.where(old[:, None] >= 0, atoms[old], 0) * valid
-            cost = valid @ (atoms * atoms).T - 2 * (windows @ atoms.T) + np.float32(price) * book.model.rates(probabilities)
+            before = np.where(old[:, None] >= 0, atoms[old], np.float32(0))
+            error = valid @ (atoms * atoms).T - 2 * ((windows + before * valid) @ atoms.T)
+            cost = error + np.float32(price) * book.model.rates(probabilities)
             best = cost.argmin(1).astype(np.int32)
             encode_phase(book.model, encoder, best, probabilities)
             put_phase(tokens, phase, best)
-            change = np.where(old[:, None] >= 0, atoms[old], 0) - atoms[best]
-            _add_windows(book, left, change * valid, phase)
+            _add_windows(book, left, (before - atoms[best]) * valid, phase)
         painted = tokens
     return painted, encoder.finish()
 

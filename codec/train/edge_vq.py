@@ -40,7 +40,10 @@ SIZES = {"base": (256, 10, 48), "tiny": (16, 3, 8)}
 BYTES = {"coarse": 120, "fine": 370}  # wanted mean of a chunk for a 768x512 picture
 REFERENCE = 192 * 128  # pixels of that picture's map
 EMBEDDING_UNIT, WEIGHT_UNIT = 32, 64
-ROUNDS_OF_MARGINALS = 4
+PRICES = {"coarse": 8000.0, "fine": 2500.0}  # to begin with, squared levels a bit
+ROUNDS_OF_MARGINALS = 3
+
+Edges = list[tuple[np.ndarray, bool]]  # map uint8[mh,mw], held out
 
 
 @dataclass
@@ -52,7 +55,7 @@ class Sample:
     held: bool
 
 
-def maps(args: argparse.Namespace) -> list[tuple[np.ndarray, bool]]:
+def maps(args: argparse.Namespace) -> Edges:
     """(edge map, held out) of each photo; kept in --work."""
     result = []
     for path in free_photos(Path(args.data))[: args.photos]:
@@ -63,7 +66,7 @@ def maps(args: argparse.Namespace) -> list[tuple[np.ndarray, bool]]:
     return result
 
 
-def samples(edges: list[tuple[np.ndarray, bool]], coarse: Codebook | None, seed: int) -> list[Sample]:
+def samples(edges: Edges, coarse: Codebook | None, seed: int) -> list[Sample]:
     """One turned or mirrored copy of each map; held-out maps stay as they are."""
     rng = np.random.default_rng(seed)
     result = []
@@ -121,7 +124,8 @@ def grow_tree(atoms: np.ndarray, used: np.ndarray) -> np.ndarray:
             axis = np.linalg.svd(centred * np.sqrt(weight)[:, None], full_matrices=False)[2][0]
             order = np.argsort(centred @ axis, kind="stable")
             share = np.cumsum(weight[order]) / weight.sum()
-            cut = int(np.clip(np.searchsorted(share, 0.5) + 1, max(1, len(tokens) // 4), len(tokens) - max(1, len(tokens) // 4)))
+            least = max(1, len(tokens) // 4)
+            cut = int(np.clip(np.searchsorted(share, 0.5) + 1, least, len(tokens) - least))
             left, right = tokens[order[:cut]], tokens[order[cut:]]
         tree[node] = [grow(left), grow(right)]
         return node
@@ -196,17 +200,22 @@ def observe(book: Codebook, sample: Sample, tokens: np.ndarray) -> tuple[np.ndar
 
 
 def learn_context(
-    network: ContextNetwork, model: TokenModel, seen: list[np.ndarray], steps: int, rate: float, args: argparse.Namespace
+    network: ContextNetwork,
+    model: TokenModel,
+    seen: list[np.ndarray],
+    steps: int,
+    rate: float,
+    args: argparse.Namespace,
 ) -> float:
     """Trains on observations; the mean bits of a token over the last steps."""
     nodes, bits = (torch.from_numpy(part.astype(np.int64)).to(args.device) for part in model.paths)
     around, window, phase, tokens = (torch.from_numpy(part).to(args.device) for part in seen)
-    optimiser = torch.optim.Adam(network.parameters(), lr=rate)
+    optimiser = torch.optim.Adam(network.parameters(), lr=args.rate)
     generator = torch.Generator().manual_seed(args.seed)
     mean = 0.0
     for step in range(steps):
         for group in optimiser.param_groups:
-            group["lr"] = rate * (1 - 0.95 * step / steps)
+            group["lr"] = args.rate * (1 - 0.9 * step / steps)
         pick = torch.randint(len(tokens), (1024,), generator=generator).to(args.device)
         logits = network(around[pick].long(), window[pick].float(), phase[pick].long())
         way, wanted = nodes[tokens[pick].long()], bits[tokens[pick].long()]
@@ -221,7 +230,7 @@ def learn_context(
 
 
 def move_atoms(book: Codebook, data: list[Sample], grids: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    """Atoms moved to the mean of what their windows lack, three damped steps; unused ones start anew at a large lack."""
+    """Atoms moved to the mean of what their windows lack, in three damped steps; unused ones start anew."""
     atoms = book.atoms.astype(np.float64)
     reach, cell, margin = book.reach, book.cell, book.margin
     for turn in range(3):
@@ -258,59 +267,99 @@ def move_atoms(book: Codebook, data: list[Sample], grids: list[np.ndarray], rng:
     return atoms.round().clip(-2040, 2040).astype(np.int16)
 
 
-def learn_step(step: str, edges: list[tuple[np.ndarray, bool]], coarse: Codebook | None, args: argparse.Namespace) -> Codebook:
+@dataclass
+class Learner:
+    """What a step has learnt so far; saved after every round."""
+
+    step: str
+    atoms: np.ndarray
+    tree: np.ndarray
+    price: float
+    network: ContextNetwork
+    rounds: int = 0
+
+    def book(self) -> Codebook:
+        model = token_model(self.network, self.tree)
+        return Codebook(model, self.atoms, CELL[self.step], self.step == "fine", self.price)
+
+    def save(self, path: Path) -> None:
+        state = {name: getattr(self, name) for name in ("atoms", "tree", "price", "rounds")}
+        torch.save({**state, "network": self.network.state_dict()}, path)
+
+    def restore(self, path: Path) -> None:
+        state = torch.load(path, weights_only=False)
+        self.network.load_state_dict(state.pop("network"))
+        for name, value in state.items():
+            setattr(self, name, value)
+
+
+def learn_step(step: str, edges: Edges, coarse: Codebook | None, args: argparse.Namespace) -> Codebook:
     """The codebook of one step."""
-    rng = np.random.default_rng(args.seed)
     torch.manual_seed(args.seed)
     count, vector, hidden = SIZES[args.set]
     network = ContextNetwork(count, vector, hidden, 64 if step == "fine" else 0).to(args.device)
+    learner = Learner(step, np.empty(0), np.empty(0), PRICES[step], network)
     checkpoint = Path(args.work) / f"edge_vq_{args.set}_{step}.pt"
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=False)
-        atoms, tree, price, begin = state["atoms"], state["tree"], state["price"], state["round"]
-        network.load_state_dict(state["network"])
+        learner.restore(checkpoint)
     else:
-        atoms = first_atoms(step, samples(edges, coarse, args.seed), count, rng)
-        tree, price, begin = grow_tree(atoms, np.ones(count)), 2000.0 if step == "coarse" else 500.0, 0
+        rng = np.random.default_rng(args.seed)
+        learner.atoms = first_atoms(step, samples(edges, coarse, args.seed), count, rng)
+        learner.tree = grow_tree(learner.atoms, np.ones(count))
         torch.nn.init.zeros_(network.output)
-    kept: list[list[np.ndarray]] = []
-    for number in range(begin, args.rounds):
-        started = time.time()
-        data = samples(edges, coarse, args.seed + number)
-        book = Codebook(token_model(network, tree), atoms, CELL[step], step == "fine", price)
-        chosen = [choose(book, sample.target, sample.under, price) for sample in data]
-        grids = [tokens for tokens, _ in chosen]
-        size = float(np.mean([len(p) / s.target.size for s, (_, p) in zip(data, chosen, strict=True) if s.held])) * REFERENCE
-        error = np.mean([psnr(book, s, g) for s, g in zip(data, grids, strict=True) if s.held])
-        pupils = [at for at, sample in enumerate(data) if not sample.held]
-        atoms = move_atoms(book, [data[at] for at in pupils], [grids[at] for at in pupils], rng)
-        used = sum(np.bincount(grids[at].reshape(-1), minlength=count) for at in pupils)
-        rate = 0.0
-        if number < ROUNDS_OF_MARGINALS:
-            tree = grow_tree(atoms, used)
-            marginals(network, tree, used)
-        else:
-            if number == ROUNDS_OF_MARGINALS:
-                torch.nn.init.normal_(network.output, std=0.05)
-            kept.append([np.concatenate(part) for part in zip(*(observe(book, data[at], grids[at]) for at in pupils), strict=True)])
-            kept = kept[-3:]
-            seen = [np.concatenate(part) for part in zip(*kept, strict=True)]
-            last = number == args.rounds - 1
-            rate = learn_context(network, book.model, seen, args.steps * (3 if last else 1), 3e-3 if number < args.rounds // 2 + 3 else 1.5e-3, args)
-        price *= float(np.clip(size / BYTES[step], 0.5, 2.0)) ** 0.8
-        print(
-            f"{step} round {number + 1}/{args.rounds}: {size:.0f} B, {error:.2f} dB, {rate:.2f} bits a token,"
-            f" {np.count_nonzero(used)} tokens used, next price {price:.0f}, {time.time() - started:.0f} s",
-            flush=True,
-        )
-        state = {"atoms": atoms, "tree": tree, "price": price, "round": number + 1, "network": network.state_dict()}
-        torch.save(state, checkpoint)
-    return Codebook(token_model(network, tree), atoms, CELL[step], step == "fine", price)
+    seen: list[list[np.ndarray]] = []
+    while learner.rounds < args.rounds:
+        one_round(learner, samples(edges, coarse, args.seed + learner.rounds), seen, args)
+        learner.save(checkpoint)
+    return learner.book()
+
+
+def one_round(learner: Learner, data: list[Sample], seen: list[list[np.ndarray]], args: argparse.Namespace) -> None:
+    """Tokens, atoms, contexts, price. `seen` holds the observations of the last rounds."""
+    started, book = time.time(), learner.book()
+    chosen = [choose(book, sample.target, sample.under, book.price, args.sweeps) for sample in data]
+    size, error = held_figures(book, data, chosen)
+    pupils = [(sample, tokens) for sample, (tokens, _) in zip(data, chosen, strict=True) if not sample.held]
+    rng = np.random.default_rng((args.seed, learner.rounds))
+    learner.atoms = move_atoms(book, [pair[0] for pair in pupils], [pair[1] for pair in pupils], rng)
+    used = np.sum([np.bincount(tokens.reshape(-1), minlength=book.model.count) for _, tokens in pupils], axis=0)
+    bits = 0.0
+    if learner.rounds < ROUNDS_OF_MARGINALS:
+        learner.tree = grow_tree(learner.atoms, used)
+        marginals(learner.network, learner.tree, used)
+    else:
+        if learner.rounds == ROUNDS_OF_MARGINALS:
+            torch.nn.init.normal_(learner.network.output, std=0.05)
+        parts = zip(*(observe(book, sample, tokens) for sample, tokens in pupils), strict=True)
+        seen.append([np.concatenate(part) for part in parts])
+        del seen[:-3]
+        last = learner.rounds == args.rounds - 1
+        joined = [np.concatenate(part) for part in zip(*seen, strict=True)]
+        bits = learn_context(learner.network, book.model, joined, args.steps * (3 if last else 1), args)
+    learner.price = book.price * float(np.clip(size / BYTES[learner.step], 0.5, 2.0)) ** 0.8
+    learner.rounds += 1
+    print(
+        f"{learner.step} round {learner.rounds}/{args.rounds}: {size:.0f} B, {error:.2f} dB, {bits:.2f} bits a token,"
+        f" {np.count_nonzero(used)} tokens used, next price {learner.price:.0f}, {time.time() - started:.0f} s",
+        flush=True,
+    )
+
+
+def held_figures(book: Codebook, data: list[Sample], chosen: list[tuple[np.ndarray, bytes]]) -> tuple[float, float]:
+    """Bytes for a map of the reference size and PSNR of the painted map, means over the held-out maps."""
+    sizes, errors = [], []
+    for sample, (tokens, payload) in zip(data, chosen, strict=True):
+        if sample.held:
+            sizes.append(len(payload) / sample.target.size * REFERENCE)
+            errors.append(psnr(book, sample, tokens))
+    return float(np.mean(sizes)), float(np.mean(errors))
 
 
 def psnr(book: Codebook, sample: Sample, tokens: np.ndarray) -> float:
     """dB of the painted map against its target."""
-    painted = ((sample.under + book.paint(tokens)) / LEVEL).clip(0, 255)[: sample.target.shape[0], : sample.target.shape[1]]
+    painted = ((sample.under + book.paint(tokens)) / LEVEL).clip(0, 255)[
+        : sample.target.shape[0], : sample.target.shape[1]
+    ]
     return float(10 * np.log10(65025 / max(1e-9, np.mean((painted - sample.target) ** 2))))
 
 
@@ -352,6 +401,8 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--steps", type=int, default=600, help="of the context network, each round")
+    parser.add_argument("--rate", type=float, default=3e-3)
+    parser.add_argument("--sweeps", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()

@@ -43,6 +43,8 @@ SEGMENTATIONS = (
 WIDTHS = {"base": (16, 24, 32, 32), "tiny": (4, 6, 8, 8)}  # states at 1/2, 1/4, 1/8, 1/16
 FREE = ("CC", "Unsplash", "public domain")
 
+Lesson = tuple[np.ndarray, np.ndarray, bool]  # base picture, taught map, held out
+
 
 def free_photos(data: Path) -> list[Path]:
     """Photos whose terms allow learning: CC, CC0, public domain, Unsplash; not GPL, not unchecked."""
@@ -97,7 +99,7 @@ def teach(base: np.ndarray) -> np.ndarray:
     return total / count
 
 
-def lessons(data: Path, work: Path, limit: int) -> list[tuple[np.ndarray, np.ndarray, bool]]:
+def lessons(data: Path, work: Path, limit: int) -> list[Lesson]:
     """(base picture, taught map, held out) of up to `limit` free photos; taught maps are kept in `work`."""
     result = []
     work.mkdir(parents=True, exist_ok=True)
@@ -143,7 +145,7 @@ class EdgeNetwork(nn.Module):
         return self.head4(h4), self.head8(h8), self.head16(h16)
 
 
-def draw(lesson: tuple[np.ndarray, np.ndarray, bool], side: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def draw(lesson: Lesson, side: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """A random crop, turned, mirrored, its contrast and colours changed: float32[3,side,side], [side/4,side/4]."""
     base, taught, _ = lesson
     h, w = taught.shape[0] - side // 4, taught.shape[1] - side // 4
@@ -209,7 +211,7 @@ def train(args: argparse.Namespace) -> EdgeNetwork:
 
 
 def export(network: EdgeNetwork, path: Path) -> None:
-    """Weights as int16 in units of 1/4096 (the encoder need not be exact; the heads of the side outputs stay behind)."""
+    """Weights as int16 in units of 1/4096; the heads of the side outputs, used in training alone, stay behind."""
     from safetensors.numpy import save_file
 
     arrays = {}

@@ -1,8 +1,8 @@
 """`layercast bench lossless FOLDER`: every pixel comes back, for how many bits and seconds, beside JPEG XL.
 
 The picture is compared after it went through the bytes of a PNG file, as a user gets it. JPEG XL (effort 7) codes the
-same picture in the same process right after ours, so that both meet the same machine. Times exclude process start and
-the first loading of weights.
+same picture in the same process right after ours, so that both meet the same machine. Seconds are processor time of
+one thread, which on an idle machine is time on the clock; they exclude process start and the first loading of weights.
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ def measure(path: Path) -> Run:
 
     photo = work.load(path)
     codec.decode(encode(np.ascontiguousarray(photo[:WARM_UP, :WARM_UP])))
-    start = time.perf_counter()
+    start = time.process_time()
     data = encode(photo)
-    middle = time.perf_counter()
+    middle = time.process_time()
     decoded = codec.decode(data)
-    end = time.perf_counter()
+    end = time.process_time()
     peer = encode_lossless("jxl", photo)
     same = np.array_equal(_through_png(decoded.picture), photo)
     pixels = photo.shape[0] * photo.shape[1]
@@ -79,7 +79,7 @@ def measure(path: Path) -> Run:
 def report(runs: Sequence[Run]) -> Report:
     """The table of all pictures, their means, and the goals."""
     found = Report(
-        "lossless", [f"{len(runs)} pictures; one thread; times exclude process start and loading of weights."]
+        "lossless", [f"{len(runs)} pictures; seconds of processor time, one thread, without process start and loading."]
     )
     columns = ("picture", "bytes", "bpp", "identical", "verified", "encode s", "decode s", "JPEG XL e7 bpp",
                "JPEG XL encode s", "JPEG XL decode s")  # fmt: skip

@@ -89,7 +89,7 @@ class Report:
         return "\n\n".join(parts)
 
     def json_lines(self) -> Iterator[str]:
-        """One JSON object a line: notes, the rows of the tables, the checks. An infinite PSNR (no difference) is null."""
+        """One JSON object a line: notes, rows of the tables, checks. An infinite PSNR (no difference) is null."""
         for note in self.notes:
             yield json.dumps({"bench": self.name, "note": note})
         for table in self.tables:

@@ -13,7 +13,7 @@ from codec import models
 from codec.entropy import BitDecoder
 from codec.integer import FRACTION, LIMIT, Array
 from codec.latent import network, symbols, thumbnail
-from codec.latent.geometry import base_size, grid_size, reduction
+from codec.latent.geometry import GRID, base_size, grid_size, reduction
 from codec.latent.layout import Tile, needs, tiles
 from codec.stream import Header
 
@@ -81,6 +81,12 @@ class LatentDecoder:
             self._picture = self._render()
         return self._picture
 
+    def field(self) -> NDArray[np.uint8]:
+        """The thumbnail enlarged to the padded base picture, uint8[H,W,3]."""
+        assert self._thumbnail is not None
+        rows, columns = self._thumbnail.shape[1:]
+        return thumbnail.upsample(self._thumbnail, GRID * rows, GRID * columns)
+
     def place(self, step: int, latents: Array) -> None:
         """Sets all latents (1/64, [H,W,latents]) of `step` (1..): what an encoder chose, not yet coded."""
         self._latents[step - 1][...] = latents
@@ -136,7 +142,8 @@ class LatentDecoder:
             return np.full((height, width, 3), NEUTRAL, dtype=np.uint8)
         steps = len(self._network.rungs)
         scale = self._network.rungs[-1].scale
-        base = self._network.picture(self._network.rise(self._after(steps), scale, 4))
+        state = self._network.rise(self._after(steps), scale, 4)
+        base = self._network.picture(state, self.field())
         base_width, base_height = base_size(width, height)
         if self.header.channels < 3:
             wide = base.astype(np.uint16)

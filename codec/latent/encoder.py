@@ -42,9 +42,10 @@ def pad_to_grid(base: Array) -> Array:
 class Analysis:
     """The encoder's view of a picture: features at 1/8, 1/16 and 1/32, and each step's latents given the state."""
 
-    def __init__(self, base: Array, weights: int) -> None:
+    def __init__(self, missing: Array, weights: int) -> None:
+        """`missing`: what the enlarged thumbnail lacks, float32[H,W,3] in grey levels."""
         self._w = models.load(weights, "analysis")
-        x = self._relu(self._conv("analyse4", unshuffle((base - np.float32(128)) / np.float32(64), 4)))
+        x = self._relu(self._conv("analyse4", unshuffle(missing / np.float32(64), 4)))
         e8 = self._stage("analyse8", unshuffle(x, 2))
         e16 = self._stage("analyse16", unshuffle(np.maximum(e8, 0), 2))
         e32 = self._stage("analyse32", unshuffle(np.maximum(e16, 0), 2))
@@ -89,7 +90,7 @@ def encode(picture: NDArray[np.uint8], header: Header) -> list[bytes]:
     boxes = base.reshape(rows, GRID, columns, GRID, 3).mean((1, 3), dtype=np.float64)
     payloads = [thumbnail.encode(boxes.transpose(2, 0, 1), header.channels, header.weights)]
     decoder.push(0, payloads[0])
-    analysis = Analysis(base, header.weights)
+    analysis = Analysis(base - decoder.field(), header.weights)
     table = models.load(header.weights, "latent")["table"]
     rungs = network.load(header.weights).rungs
     every = tiles(header.width, header.height, header.weights)

@@ -64,9 +64,9 @@ class Network:
                 state = self._block(scale, state)
         return state
 
-    def picture(self, state: Array) -> NDArray[np.uint8]:
-        """The base picture uint8[H,W,3] from the state at scale 4."""
-        return np.clip(shuffle(self.head(state), 4) + 128, 0, 255).astype(np.uint8)
+    def picture(self, state: Array, field: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The base picture uint8[H,W,3] from the state at scale 4 and the enlarged thumbnail of the same shape."""
+        return np.clip(shuffle(self.head(state), 4) + field, 0, 255).astype(np.uint8)
 
     def _block(self, scale: int, state: Array) -> Array:
         first, second = self.blocks[scale]

@@ -26,7 +26,7 @@ SCALES = 8  # quantiser steps to choose from
 LARGEST = 15  # largest magnitude of a coefficient
 LARGEST_MEAN = 80  # largest magnitude of a mean
 OUTPUTS = 5  # decisions of a coefficient: not zero, negative, above 1, above 2, above 3 (and each further one)
-_RADIUS = (9, 6, 6)  # highest frequency of each colour plane
+_RADIUS = (13, 5, 4)  # highest frequency of each colour plane
 PAD = 2  # zero coefficients around the known ones: neighbours beyond the edge
 _SHIFT1, _SHIFT2 = 8, 10  # after the network's first and second layer
 _LOGIT = 64  # units of a logit
@@ -115,7 +115,6 @@ def grid(gh: int, gw: int) -> Grid:
     return Grid(gh, gw, (height, width), (place(0, 0, 0), place(1, 0, 0), place(2, 0, 0)), tuple(passes))
 
 
-_OWN, _MAGNITUDES, _SIGNED = slice(0, 7), slice(0, 11), slice(2, 11)
 _LOG = np.array([log2_table(i + 1) for i in range(64)], dtype=np.int64)
 # pairs of looked-at coefficients whose common sign says something about the coefficient's own
 _PAIRS = (np.array([18, 11, 13, 14]), np.array([7, 12, 0, 1]))
@@ -131,6 +130,8 @@ class State:
         self.weights = weights
         self.values = np.zeros((len(scales), 3 * on.side[0] * on.side[1]), dtype=np.int64)
         self._plane = 0
+        none = np.zeros(len(scales), dtype=np.int64)
+        self._earlier = [none, none]  # sums of magnitudes in luma and in the first colour difference
         self._reset()
 
     def _reset(self) -> None:
@@ -143,34 +144,25 @@ class State:
     def inputs(self, step: Pass) -> Ints:
         """The network's inputs for a pass: [B, n, INPUTS]. Passes come in order, each followed by `fill`."""
         if step.plane != self._plane:
-            if self._plane == 0:
-                self._luma = self._total
-            else:
-                self._first = self._total
+            self._earlier[step.plane - 1] = self._total
             self._plane = step.plane
             self._reset()
-        b, n = len(self.scales), len(step.places)
+        x = np.empty((len(self.scales), len(step.places), INPUTS), dtype=np.int64)
         seen = self.values[:, step.gather]
-        small = np.clip(seen, -3, 3)
-        none = np.zeros(b, dtype=np.int64)
-        lumas = self._luma if step.plane else none
-        firsts = self._first if step.plane == 2 else none
-        sums = np.stack([self._last, self._before, self._total, lumas, firsts], axis=1)
-        follow = np.clip(self._follow, -8, 8)[:, None, :]
-        along = np.sign(small[:, :, [7, 10]]) * follow * 4
-        over = np.concatenate([_LOG[np.minimum(sums, 63)], 8 * self.scales[:, None] - 28], axis=1)
-        return np.concatenate(
-            [
-                np.broadcast_to(step.fixed, (b, n, 6)),
-                np.broadcast_to(over[:, None, :], (b, n, 6)),
-                16 * np.abs(small[:, :, _MAGNITUDES]),
-                16 * small[:, :, _SIGNED],
-                4 * np.clip(seen[:, :, 15:18], -12, 12),
-                8 * np.clip(seen[:, :, _PAIRS[0]] * small[:, :, _PAIRS[1]], -6, 6),
-                along,
-            ],
-            axis=2,
-        )
+        small = np.minimum(np.maximum(seen, -3), 3)
+        x[:, :, 0:6] = step.fixed
+        sums = np.array([self._last, self._before, self._total, *self._earlier])
+        x[:, :, 6:11] = _LOG[np.minimum(sums, 63)].T[:, None]
+        x[:, :, 11] = 8 * self.scales[:, None] - 28
+        np.multiply(small[:, :, 2:11], 16, out=x[:, :, 23:32])
+        np.abs(x[:, :, 23:32], out=x[:, :, 14:23])
+        np.multiply(np.abs(small[:, :, 0:2]), 16, out=x[:, :, 12:14])
+        np.multiply(np.minimum(np.maximum(seen[:, :, 15:18], -12), 12), 4, out=x[:, :, 32:35])
+        pairs = seen[:, :, _PAIRS[0]] * small[:, :, _PAIRS[1]]
+        np.multiply(np.minimum(np.maximum(pairs, -6), 6), 8, out=x[:, :, 35:39])
+        follow = 4 * np.minimum(np.maximum(self._follow, -8), 8)[:, None, :]
+        np.multiply(np.sign(small[:, :, 7:11:3]), follow, out=x[:, :, 39:41])
+        return x
 
     def fill(self, step: Pass, values: Ints) -> None:
         """Coefficients [B, n] of the pass that `inputs` was asked for become known."""
@@ -179,7 +171,7 @@ class State:
         self._last = np.minimum(np.abs(values), 4).sum(axis=1)
         self._total = self._total + self._last
         if step.plane:
-            others = np.sign(self.values[:, step.gather[:, [7, 10]]])
+            others = np.sign(self.values[:, step.gather[:, 7:11:3]])
             self._follow = self._follow + (np.sign(values)[:, :, None] * others).sum(axis=1)
 
 
@@ -203,7 +195,7 @@ def probabilities(inputs: Ints, plane: int, weights: Weights) -> Ints:
     hidden = (x @ weights["in"][plane] + weights["in_bias"][plane]).astype(np.int64) >> _SHIFT1
     hidden = np.maximum(hidden, 0).astype(np.float64)
     logits = (hidden @ weights["out"][plane] + weights["out_bias"][plane]).astype(np.int64) >> _SHIFT2
-    return _logistic()[np.clip(logits, -512, 511) + 512]
+    return _logistic()[np.minimum(np.maximum(logits, -512), 511) + 512]
 
 
 class _Reader:

@@ -82,7 +82,7 @@ def symbols_of(picture: NDArray[np.uint8], weights: int) -> list[tuple[int, NDAr
     boxes = base.reshape(rows, 32, columns, 32, 3).mean((1, 3), dtype=np.float64).transpose(2, 0, 1)
     decoder = LatentDecoder(header)
     decoder.push(0, encoder.thumbnail.encode(boxes, 3, weights))
-    analysis = encoder.Analysis(base, weights)
+    analysis = encoder.Analysis(base - decoder.field(), weights)
     found = []
     for step, rung in enumerate(network.load(weights).rungs, 1):
         mean, spreads = decoder.prior(step)

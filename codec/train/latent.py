@@ -23,6 +23,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from codec.latent.thumbnail import upsample
 from codec.train import photos
 from codec.train.latent_model import TINY, Config, Network
 from codec.train.thumbnail import thumbnails
@@ -38,7 +39,7 @@ class Rates:
 
     mse: list[float] = field(default_factory=lambda: [1200.0, 800.0, 550.0, 420.0, 320.0, 220.0])
     bits: list[float] = field(default_factory=lambda: [8 * t / PIXELS for t in TARGETS])
-    price: list[float] = field(default_factory=lambda: [5.0, 3.0, 2.0, 1.2, 0.6])
+    price: list[float] = field(default_factory=lambda: [10.0, 8.0, 6.0, 4.0, 2.0])
 
     def update(self, mse: dict[int, float], bits: list[float]) -> None:
         for kept, value in mse.items():
@@ -46,7 +47,7 @@ class Rates:
         for i, b in enumerate(bits):
             self.bits[i] += 0.02 * (b - self.bits[i])
             over = math.log(max(self.bits[i], 1e-6) / (8 * TARGETS[i] / PIXELS))
-            self.price[i] *= math.exp(0.004 * max(-1.0, min(1.0, over)))
+            self.price[i] *= math.exp(0.002 * max(-1.0, min(1.0, over)))
 
 
 class Crops:
@@ -56,21 +57,25 @@ class Crops:
         stored = np.load(file)
         count = int(stored["count"])
         self.pictures = [torch.from_numpy(stored[f"p{i}"]) for i in range(count)]
+        self.fields = [torch.from_numpy(stored[f"f{i}"]) for i in range(count)]
         self.thumbnails = [torch.from_numpy(stored[f"t{i}"]) for i in range(count)]
         area = np.array([p.shape[1] * p.shape[2] for p in self.pictures], dtype=np.float64)
         self.chance = area / area.sum()
         self.rng = np.random.default_rng(seed)
 
-    def batch(self, size: int, device: str) -> tuple[Tensor, Tensor]:
-        """(pictures [B,3,CROP,CROP], thumbnails [B,3,CROP/32,CROP/32]), both 0..255 float."""
-        pictures, thumbnails = [], []
+    def batch(self, size: int, device: str) -> tuple[Tensor, Tensor, Tensor]:
+        """(pictures [B,3,CROP,CROP], thumbnails [B,3,CROP/32,CROP/32], the same enlarged), in 0..255."""
+        pictures, thumbnails, fields = [], [], []
         for i in self.rng.choice(len(self.pictures), size, p=self.chance):
             p, t = self.pictures[i], self.thumbnails[i]
             y = int(self.rng.integers(0, (p.shape[1] - CROP) // 32 + 1))
             x = int(self.rng.integers(0, (p.shape[2] - CROP) // 32 + 1))
-            pictures.append(p[:, 32 * y : 32 * y + CROP, 32 * x : 32 * x + CROP])
+            window = np.s_[:, 32 * y : 32 * y + CROP, 32 * x : 32 * x + CROP]
+            pictures.append(p[window])
+            fields.append(self.fields[i][window])
             thumbnails.append(t[:, y : y + CROP // 32, x : x + CROP // 32])
-        return torch.stack(pictures).to(device).float(), torch.stack(thumbnails).to(device).float() / 16
+        parts = [torch.stack(part).to(device).float() for part in (pictures, thumbnails, fields)]
+        return parts[0], parts[1] / 16, parts[2]
 
 
 SCALES = (1.0, 0.6)  # of the photos, so that the network meets details of different sizes
@@ -82,7 +87,9 @@ def prepare(data: Path, runs: Path) -> None:
     pictures = [p for path in photos.split(data)[0] for p in _scaled(photos.load(path))]
     for i, picture in enumerate(tqdm(pictures)):
         stored[f"p{i}"] = np.ascontiguousarray(picture.transpose(2, 0, 1))
-        stored[f"t{i}"] = thumbnails([picture])[0].astype(np.int16)
+        thumbnail = thumbnails([picture])[0]
+        stored[f"t{i}"] = thumbnail.astype(np.int16)
+        stored[f"f{i}"] = np.ascontiguousarray(upsample(thumbnail, *picture.shape[:2]).transpose(2, 0, 1))
     np.savez(runs / "train.npz", count=len(pictures), **stored)
 
 
@@ -120,19 +127,19 @@ def train(runs: Path, hours: float, device: str, batch: int, rate: float, total:
     while (done := max(spent / until, step / total)) < 1:
         for group in optimiser.param_groups:
             group["lr"] = rate * min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
-        pictures, thumbnails = crops.batch(batch, device)
+        pictures, thumbnails, fields = crops.batch(batch, device)
         if step % 2:
-            pictures, thumbnails = pictures.flip(3), thumbnails.flip(3)
+            pictures, thumbnails, fields = pictures.flip(3), thumbnails.flip(3), fields.flip(3)
         kept = int(crops.rng.choice(5, p=[0.1, 0.22, 0.22, 0.23, 0.23]))
         pictures = pictures.contiguous(memory_format=torch.channels_last)
-        full, early, bits = network(pictures, thumbnails, kept)
+        full, early, bits = network(pictures, thumbnails, fields, kept)
         mse = [torch.mean((out - pictures) ** 2) for out in (full, early)]
         pixels = pictures.numel() / 3
         price = sum((p * b / pixels for p, b in zip(rates.price, bits, strict=True)), torch.zeros((), device=device))
         loss = mse[0] / rates.mse[-1] + mse[1] / rates.mse[kept] + price
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimiser.step()
         rates.update({5: mse[0].item(), kept: mse[1].item()}, [b.item() / pixels for b in bits])
         step, spent = step + 1, before + time.monotonic() - started

@@ -115,25 +115,26 @@ class Network(nn.Module):
                 fan = layer.weight[0].numel()
                 nn.init.normal_(layer.weight, std=(1 / fan) ** 0.5)
                 nn.init.zeros_(layer.bias)
-                if name.endswith((".b", "prior")):
+                if name.endswith((".b", "prior", "head")):
                     nn.init.normal_(layer.weight, std=0.1 * (1 / fan) ** 0.5)
         for step in self.steps:
             with torch.no_grad():
                 step.prior.bias[step.latents :] = 16.0
 
-    def analyse(self, picture: Tensor) -> dict[int, Tensor]:
-        x = F.relu(self.analyse4(F.pixel_unshuffle((picture - 128) / 64, 4)))
+    def analyse(self, missing: Tensor) -> dict[int, Tensor]:
+        x = F.relu(self.analyse4(F.pixel_unshuffle(missing / 64, 4)))
         e8 = self.analyse8(F.pixel_unshuffle(x, 2))
         e16 = self.analyse16(F.pixel_unshuffle(F.relu(e8), 2))
         e32 = self.analyse32(F.pixel_unshuffle(F.relu(e16), 2))
         return {8: e8, 16: e16, 32: e32}
 
-    def forward(self, picture: Tensor, thumbnail: Tensor, kept: int) -> tuple[Tensor, Tensor, list[Tensor]]:
+    def forward(self, picture: Tensor, thumbnail: Tensor, field: Tensor, kept: int) -> tuple[Tensor, Tensor, list[Tensor]]:
         """(picture from thumbnail and all steps, picture from the first `kept` steps only, bits of each step).
 
-        thumbnail: [B,3,H/32,W/32] in 0..255. Both pictures share the work that they have in common.
+        thumbnail: [B,3,H/32,W/32] and the same enlarged, field: [B,3,H,W], in 0..255. Both pictures share the work that
+        they have in common.
         """
-        features = self.analyse(picture)
+        features = self.analyse(picture - field)
         h = self.block32(bound(self.stem((thumbnail - 128) / 64)))
         scale, bits, early = 32, [], (h, 32)
         for i, (s, _) in enumerate(self.config.steps):
@@ -142,10 +143,10 @@ class Network(nn.Module):
             h, scale = self._rise(h, scale, s), s
             h, rate = self._take(self.steps[i], h, features[s])
             bits.append(rate)
-        return self._paint(h, scale), self._paint(*early), bits
+        return field + self._paint(h, scale), field + self._paint(*early), bits
 
     def _paint(self, h: Tensor, scale: int) -> Tensor:
-        return F.pixel_shuffle(self.head(self._rise(h, scale, 4)), 4) * 64 + 128
+        return F.pixel_shuffle(self.head(self._rise(h, scale, 4)), 4) * 64
 
     def _rise(self, h: Tensor, scale: int, to: int) -> Tensor:
         while scale > to:

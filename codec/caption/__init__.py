@@ -1,0 +1,9 @@
+"""The caption layer: one text, any UTF-8, in a few bytes.
+
+A payload stands by itself: no other chunk is needed to read it, and no pixel needs it. `codec/caption/FORMAT.md`
+describes every bit.
+"""
+
+from codec.caption.coder import Caption, decode, encode
+
+__all__ = ["Caption", "decode", "encode"]

@@ -22,7 +22,7 @@ _STEPS = ((0, 1), (1, 1), (1, 0), (1, -1))  # across the line: 0, 45, 90, 135 de
 def lines(probability: Array) -> NDArray[np.uint8]:
     """Strength uint8[h,w] of thin soft lines, from the probability of an edge float32[h,w] in 0..1."""
     smooth = _blur(probability)
-    strength = ((smooth - SURROUND * _mean(smooth) - FLOOR) / SPAN).clip(0, 1) * _ridge(smooth)
+    strength = ((smooth - SURROUND * _mean(smooth) - FLOOR) / SPAN).clip(0, 1) * ridge(smooth)
     padded = np.pad(strength, 1)
     h, w = strength.shape
     near = [padded[y : y + h, x : x + w] for y in range(3) for x in range(3)]
@@ -49,7 +49,7 @@ def _mean(x: Array) -> Array:
     return x
 
 
-def _ridge(x: Array) -> NDArray[np.bool_]:
+def ridge(x: Array) -> NDArray[np.bool_]:
     """Where x is a maximum across the direction in which it curves down most."""
     padded = np.pad(_blur(x), 1, mode="edge")
     h, w = x.shape

@@ -200,12 +200,7 @@ def observe(book: Codebook, sample: Sample, tokens: np.ndarray) -> tuple[np.ndar
 
 
 def learn_context(
-    network: ContextNetwork,
-    model: TokenModel,
-    seen: list[np.ndarray],
-    steps: int,
-    rate: float,
-    args: argparse.Namespace,
+    network: ContextNetwork, model: TokenModel, seen: list[np.ndarray], steps: int, args: argparse.Namespace
 ) -> float:
     """Trains on observations; the mean bits of a token over the last steps."""
     nodes, bits = (torch.from_numpy(part.astype(np.int64)).to(args.device) for part in model.paths)

@@ -29,7 +29,7 @@ _LAYER_OF = {
     Kind.RESIDUAL: "residual",
     Kind.CHECK: "residual",
 }
-_MAY_CUT = frozenset({Kind.LATENT, Kind.RESIDUAL})
+_MAY_CUT = frozenset({Kind.EDGES, Kind.LATENT, Kind.RESIDUAL})  # what is left of these still shows something
 # The layers that know needs of their own, and where.
 _NEEDS_OF = {Kind.EDGES: "codec.structure.edges", Kind.LATENT: "codec.latent.layout", Kind.RESIDUAL: "codec.residual"}
 
@@ -60,11 +60,18 @@ def layer_of(kind: Kind) -> str:
 
 
 def needs_of(header: Header, key: Key) -> tuple[Key, ...]:
-    """The chunks that `key` builds on directly. A pure function of header and key."""
+    """The chunks that `key` builds on directly: a pure function of header and key.
+
+    A chunk that a picture of this size cannot have needs nothing; its layer refuses it. FormatError for an unknown
+    set of weights.
+    """
     kind, index = key
     if kind not in _NEEDS_OF:
         return ()
-    return cast(_Layer, import_module(_NEEDS_OF[kind])).needs(header, index)
+    try:
+        return cast(_Layer, import_module(_NEEDS_OF[kind])).needs(header, index)
+    except IndexError:
+        return ()
 
 
 def protection_of(header: Header, key: Key) -> str:

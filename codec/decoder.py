@@ -65,6 +65,7 @@ class Decoder:
         self._latent = LatentDecoder(header)
         self._residual = ResidualDecoder(header)
         self._edges = edges.EdgeDecoder(header)
+        self._profile: dict[int, bytes] = {}
         self._crc: int | None = None
         self._whole: set[Key] = set()
         self._cut: dict[Key, Chunk] = {}
@@ -98,6 +99,10 @@ class Decoder:
     def edge_map(self) -> Picture | None:
         """Edge strength uint8[h, w] of the structure layer, a quarter of the base picture's size; None without it."""
         return self._edges.map() if any(kind == Kind.EDGES for kind, _ in self.used()) else None
+
+    def profile(self) -> bytes | None:
+        """The colour profile (ICC) of the pixels; None without one, or as long as parts of it are missing."""
+        return meta.decode_profile([self._profile[i] for i in sorted(self._profile)])
 
     def used(self) -> list[Key]:
         """The chunks that the picture and the texts come from, cut ones included."""
@@ -178,8 +183,10 @@ class Decoder:
         if kind == Kind.CAPTION:
             text = caption.decode(payload, self.header.weights, whole)
             self.caption, self.caption_source = text.text, "guessed" if text.guessed else "given"
-        elif kind == Kind.META and whole:
-            self.meta |= meta.decode(payload)
+        elif kind == Kind.META and chunk.index == 0:
+            self.meta = meta.decode(payload, whole)
+        elif kind == Kind.META:
+            self._profile[chunk.index] = payload
         elif kind == Kind.CHECK and whole:
             if len(payload) != 4:
                 return False

@@ -78,4 +78,4 @@ def _structure(picture: NDArray[np.uint8], header: Header) -> list[Chunk]:
     if header.pixels <= _TINY_PICTURE:
         return []
     base = np.round(latents.base_picture(picture)).astype(np.uint8)
-    return [Chunk(Kind.EDGES, i, p) for i, p in enumerate(edges.encode(edges.extract(base), header))]
+    return [Chunk(Kind.EDGES, i, p) for i, p in enumerate(edges.encode(edges.extract(base, header.weights), header))]

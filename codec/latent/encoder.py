@@ -40,7 +40,7 @@ def pad_to_grid(base: Array) -> Array:
 
 
 class Analysis:
-    """The encoder's view of a picture: features at 1/8, 1/16 and 1/32, and each step's latents given the state."""
+    """The encoder's view of a picture: features at 1/16 and 1/32, and each step's latents given the state."""
 
     def __init__(self, missing: Array, weights: int) -> None:
         """`missing`: what the enlarged thumbnail lacks, float32[H,W,3] in grey levels."""
@@ -49,7 +49,7 @@ class Analysis:
         e8 = self._stage("analyse8", unshuffle(x, 2))
         e16 = self._stage("analyse16", unshuffle(np.maximum(e8, 0), 2))
         e32 = self._stage("analyse32", unshuffle(np.maximum(e16, 0), 2))
-        self._features = {8: e8, 16: e16, 32: e32}
+        self._features = {16: e16, 32: e32}
 
     def latents(self, step: int, scale: int, state: Array) -> Array:
         """Real latents [H,W,latents] of `step` (1..) given the whole-number `state` that enters it."""

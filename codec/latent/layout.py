@@ -42,16 +42,20 @@ def reach(weights: int, step: int, until: int) -> int:
     """
     rungs = network.load(weights).rungs
     scale, distance = rungs[step - 1].scale, 0
-    for at in range(step, min(until, len(rungs) + 1)):
-        while scale > rungs[at - 1].scale:
-            scale //= 2
-            distance += 2 * scale if scale == 16 else 0
-        distance += 3 * scale
+    for at in range(step, until):
+        distance += _descent(scale, rungs[at - 1].scale) + 3 * rungs[at - 1].scale
+        scale = rungs[at - 1].scale
     last = rungs[until - 1].scale if until <= len(rungs) else 4
-    while scale > last:
+    return distance + _descent(scale, last) + last
+
+
+def _descent(scale: int, to: int) -> int:
+    """The reach of the blocks between two scales, in base pixels."""
+    distance = 0
+    while scale > to:
         scale //= 2
-        distance += 2 * scale if scale in (16, 4) else 0
-    return distance + last
+        distance += 2 * scale
+    return distance
 
 
 def _cuts(cells: int, parts: int) -> list[int]:

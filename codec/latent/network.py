@@ -60,8 +60,7 @@ class Network:
         """The state at scale `to` from the one at `scale`."""
         while scale > to:
             state, scale = clamp(shuffle(self.ups[scale](state), 2)), scale // 2
-            if scale in self.blocks:
-                state = self._block(scale, state)
+            state = self._block(scale, state)
         return state
 
     def picture(self, state: Array, field: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -85,7 +84,7 @@ def load(weights: int) -> Network:
 
     return Network(
         stem=conv("stem"),
-        blocks={s: (conv(f"block{s}.a"), conv(f"block{s}.b")) for s in (32, 16, 4)},
+        blocks={s: (conv(f"block{s}.a"), conv(f"block{s}.b")) for s in (32, 16, 8, 4)},
         ups={s: conv(f"up{s}.conv") for s in (32, 16, 8)},
         head=conv("head"),
         rungs=tuple(

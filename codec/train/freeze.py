@@ -30,7 +30,7 @@ _EXACT = ("stem", "block", "up", "head", "prior", "value")
 
 def matrix(weight: NDArray[np.float64]) -> NDArray[np.float64]:
     """[outputs, inputs, k, k] -> [k*k*inputs, outputs]."""
-    return weight.transpose(2, 3, 1, 0).reshape(-1, weight.shape[0])
+    return np.ascontiguousarray(weight.transpose(2, 3, 1, 0).reshape(-1, weight.shape[0]))
 
 
 def whole_numbers(

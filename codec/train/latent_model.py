@@ -1,8 +1,10 @@
 """The latent layer's network in torch: the float twin of codec/latent/network.py, and the encoder's analysis.
 
-    thumbnail ─► stem ─► h32 ─► step 1 ─► up ─► h16 ─► step 2, 3 ─► up ─► h8 ─► step 4, 5 ─► up ─► h4 ─► head ─► picture
-                          ▲ z1                   ▲ z2, z3                ▲ z4, z5
-    picture ─► analysis ──┴──────────────────────┴───────────────────────┘
+    thumbnail ─► stem ─► h32 ─► steps 1, 2, 3 ─► up ─► h16 ─► steps 4, 5 ─► up ─► h8 ─► up ─► h4 ─► head ─► + ─► picture
+        │                          ▲                             ▲                                       ▲
+        │            analysis ─────┴─────────────────────────────┘                                       │
+        │                ▲ picture - enlarged                                                            │
+        └─► enlarged ────┴───────────────────────────────────────────────────────────────────────────────┘
 
 Each step predicts its latents from the state so far (mean and spread), adds what was sent, and refines the state.
 A step that was not sent leaves the state as it is, so every prefix of the steps gives a picture; training draws
@@ -23,13 +25,14 @@ SPREADS = 32  # entries of the table of spreads
 
 @dataclass(frozen=True)
 class Config:
-    """Widths of the states at 1/32, 1/16, 1/8 and 1/4, and for each step its scale and its number of latents."""
+    """Widths of the states at 1/32, 1/16, 1/8 and 1/4 and of the analysis there; each step's scale and latents."""
 
-    widths: tuple[int, int, int, int] = (64, 64, 48, 24)
-    steps: tuple[tuple[int, int], ...] = ((32, 8), (16, 8), (16, 8), (8, 8), (8, 12))
+    widths: tuple[int, int, int, int] = (96, 64, 48, 20)
+    steps: tuple[tuple[int, int], ...] = ((32, 8), (32, 8), (32, 12), (16, 8), (16, 16))
+    analysis: tuple[int, int, int, int] = (128, 96, 64, 32)
 
 
-TINY = Config((8, 8, 8, 8), ((32, 2), (16, 2), (16, 2), (8, 2), (8, 2)))
+TINY = Config((8, 8, 8, 8), ((32, 2), (32, 2), (32, 2), (16, 2), (16, 2)), (8, 8, 8, 8))
 
 
 def bound(x: Tensor) -> Tensor:
@@ -93,19 +96,18 @@ class Network(nn.Module):
         super().__init__()
         self.config = config
         w32, w16, w8, w4 = config.widths
-        a = 64 if w8 > 8 else 8
-        self.analyse4 = nn.Conv2d(48, 32, 3, padding=1)
-        self.analyse8 = nn.Sequential(nn.Conv2d(128, a, 1), Block(a))
-        self.analyse16 = nn.Sequential(nn.Conv2d(4 * a, a, 1), Block(a))
-        self.analyse32 = nn.Sequential(nn.Conv2d(4 * a, a, 1), Block(a))
-        self.stem = nn.Conv2d(3, w32, 3, padding=1)
-        self.block32 = Block(w32)
+        a32, a16, a8, a4 = config.analysis
+        self.analyse4 = nn.Conv2d(48, a4, 3, padding=1)
+        self.analyse8 = nn.Sequential(nn.Conv2d(4 * a4, a8, 1), Block(a8))
+        self.analyse16 = nn.Sequential(nn.Conv2d(4 * a8, a16, 1), Block(a16))
+        self.analyse32 = nn.Sequential(nn.Conv2d(4 * a16, a32, 1), Block(a32))
+        self.stem, self.block32 = nn.Conv2d(3, w32, 3, padding=1), Block(w32)
         self.up32, self.block16 = Up(w32, w16), Block(w16)
-        self.up16 = Up(w16, w8)
+        self.up16, self.block8 = Up(w16, w8), Block(w8)
         self.up8, self.block4 = Up(w8, w4), Block(w4)
         self.head = nn.Conv2d(w4, 48, 3, padding=1)
-        width = {32: w32, 16: w16, 8: w8}
-        self.steps = nn.ModuleList(Step(width[s], c, a) for s, c in config.steps)
+        sizes = {32: (w32, a32), 16: (w16, a16)}
+        self.steps = nn.ModuleList(Step(sizes[s][0], c, sizes[s][1]) for s, c in config.steps)
         self._start()
 
     def _start(self) -> None:
@@ -126,9 +128,11 @@ class Network(nn.Module):
         e8 = self.analyse8(F.pixel_unshuffle(x, 2))
         e16 = self.analyse16(F.pixel_unshuffle(F.relu(e8), 2))
         e32 = self.analyse32(F.pixel_unshuffle(F.relu(e16), 2))
-        return {8: e8, 16: e16, 32: e32}
+        return {16: e16, 32: e32}
 
-    def forward(self, picture: Tensor, thumbnail: Tensor, field: Tensor, kept: int) -> tuple[Tensor, Tensor, list[Tensor]]:
+    def forward(
+        self, picture: Tensor, thumbnail: Tensor, field: Tensor, kept: int
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """(picture from thumbnail and all steps, picture from the first `kept` steps only, bits of each step).
 
         thumbnail: [B,3,H/32,W/32] and the same enlarged, field: [B,3,H,W], in 0..255. Both pictures share the work that
@@ -153,7 +157,7 @@ class Network(nn.Module):
             if scale == 32:
                 h = self.block16(self.up32(h))
             elif scale == 16:
-                h = self.up16(h)
+                h = self.block8(self.up16(h))
             else:
                 h = self.block4(self.up8(h))
             scale //= 2

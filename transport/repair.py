@@ -19,7 +19,7 @@ REORDERING: Final = 3
 LATE: Final = 1.25
 """... or when a later one has arrived and this many round trips have passed."""
 MAX_PROBE_TIME: Final = 10.0
-MAX_REMEMBERED: Final = 2048
+MAX_REMEMBERED: Final = 64
 """Lost packets remembered, in case their acknowledgement still comes."""
 
 
@@ -55,32 +55,34 @@ class Sent:
 
 @dataclass
 class Flight:
-    """Packets sent and not acknowledged, oldest first."""
+    """Packets sent and not acknowledged, oldest first; those held for lost are kept apart for a while."""
 
     packets: dict[int, Sent] = field(default_factory=dict)
+    lost: dict[int, Sent] = field(default_factory=dict)
     bytes: int = 0
     largest_acked: int = -1
     probes: int = 0
-    _lost: int = 0
+    late_at: float | None = None
+    """When the next overtaken packet will count as lost."""
     _probed_at: float = -math.inf
-    _late_at: float | None = None
 
     def handle_sent(self, packet: Sent) -> None:
         self.packets[packet.number] = packet
         self.bytes += packet.size
 
-    def handle_acked(self, ranges: Iterable[tuple[int, int]], now: float) -> list[Sent]:
-        """`ranges`: inclusive (lowest, highest) packet numbers. The packets now acknowledged for the first time."""
+    def handle_acked(self, ranges: Iterable[tuple[int, int]]) -> list[Sent]:
+        """`ranges`: inclusive (lowest, highest) numbers, newest first. The packets acknowledged for the first time."""
         acked: list[Sent] = []
+        oldest = min(next(iter(waiting), math.inf) for waiting in (self.packets, self.lost))
         for low, high in ranges:
-            span = range(low, high + 1)
-            numbers = [n for n in span if n in self.packets] if len(span) < len(self.packets) else None
-            numbers = [n for n in self.packets if low <= n <= high] if numbers is None else numbers
-            acked += [self.packets.pop(number) for number in numbers]
+            if high < oldest:
+                break
+            for waiting in (self.packets, self.lost):
+                few = range(low, high + 1) if high - low < len(waiting) else list(waiting)
+                acked += [waiting.pop(number) for number in few if low <= number <= high and number in waiting]
         for packet in acked:
             self.largest_acked = max(self.largest_acked, packet.number)
             self.bytes -= 0 if packet.lost else packet.size
-            self._lost -= packet.lost
         if acked:
             self.probes = 0
             self._probed_at = -math.inf
@@ -89,17 +91,15 @@ class Flight:
     def detect_lost(self, round_trip: float, now: float) -> list[Sent]:
         """Packets that later ones overtook; `round_trip` in seconds."""
         lost: list[Sent] = []
-        self._late_at = None
+        self.late_at = None
         for packet in self.packets.values():
             if packet.number > self.largest_acked:
                 break
-            if packet.lost:
-                continue
             late_at = packet.time + LATE * round_trip
             if packet.number <= self.largest_acked - REORDERING or now >= late_at:
                 lost.append(packet)
-            elif self._late_at is None or late_at < self._late_at:
-                self._late_at = late_at
+            elif self.late_at is None or late_at < self.late_at:
+                self.late_at = late_at
         return self._mark(lost)
 
     def detect_silence(self, probe_time: float, now: float) -> list[Sent]:
@@ -109,7 +109,7 @@ class Flight:
             return []
         self.probes += 1
         self._probed_at = now
-        return self._mark([p for p in self.packets.values() if not p.lost and p.time <= now - probe_time])
+        return self._mark([packet for packet in self.packets.values() if packet.time <= now - probe_time])
 
     def silence_at(self, probe_time: float) -> float | None:
         """When silence will count as loss; None with nothing under way.
@@ -117,24 +117,17 @@ class Flight:
         The first two times do not wait longer: at the end of a transfer the link is idle and a needless packet is free.
         Then each time twice as long, for a link that is down.
         """
-        oldest = next((packet for packet in self.packets.values() if not packet.lost), None)
-        if oldest is None:
+        if not self.packets:
             return None
+        oldest = next(iter(self.packets.values()))
         patience = min(probe_time * (1 << min(max(self.probes - 1, 0), 10)), max(MAX_PROBE_TIME, probe_time))
         return max(oldest.time + probe_time, self._probed_at + patience)
-
-    @property
-    def late_at(self) -> float | None:
-        """When the next overtaken packet will count as lost."""
-        return self._late_at
 
     def _mark(self, lost: list[Sent]) -> list[Sent]:
         for packet in lost:
             packet.lost = True
             self.bytes -= packet.size
-        self._lost += len(lost)
-        if self._lost > MAX_REMEMBERED:
-            for number in [p.number for p in self.packets.values() if p.lost][: self._lost - MAX_REMEMBERED]:
-                del self.packets[number]
-                self._lost -= 1
+            self.lost[packet.number] = self.packets.pop(packet.number)
+        while len(self.lost) > MAX_REMEMBERED:
+            self.lost.pop(next(iter(self.lost)))
         return lost

@@ -15,6 +15,7 @@ Bytes from the peer never raise: what is no packet is counted in `stats` and dro
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import islice
 
 from transport import wire
 from transport.assemble import Assembly
@@ -127,7 +128,7 @@ class Sender:
         if not isinstance(packet, wire.Ack) or largest < 0:
             self.stats.malformed += 1
             return
-        acked = self._flight.handle_acked(((largest - far, largest - near) for near, far in packet.ranges), now)
+        acked = self._flight.handle_acked(((largest - far, largest - near) for near, far in packet.ranges))
         for sent in acked:
             self._deliver(sent)
         self.estimate.handle_acked(acked, any(sent.number == largest for sent in acked), packet.delay, now)
@@ -295,7 +296,9 @@ class ReceiverStats:
     malformed: int = 0
 
 
-ACK_RUNS = 32
+ACK_RUNS = 16
+ACK_MEMORY = 1024
+"""Packets back from the newest that acknowledgements still speak of."""
 
 
 class Receiver:
@@ -351,8 +354,8 @@ class Receiver:
             return None
         self._ack_at, self._unacked = None, 0
         largest = self._numbers.last()[1] - 1
-        runs = [(largest - (stop - 1), largest - start) for start, stop in reversed(self._numbers)]
-        runs = [run for run in runs[:ACK_RUNS] if run[1] < wire.MAX_SPAN]
+        newest = islice(reversed(self._numbers), ACK_RUNS)
+        runs = [(largest - (stop - 1), largest - start) for start, stop in newest]
         return wire.Ack(largest % wire.NUMBERS, tuple(runs), now - self._largest_time, self._numbered_bytes).encode()
 
     def next_event(self) -> Event | None:
@@ -406,13 +409,13 @@ class Receiver:
         self._numbered_bytes += size
         largest = self._numbers.last()[1] - 1 if len(self._numbers) else low
         number = largest + (low - largest + wire.MAX_SPAN) % wire.NUMBERS - wire.MAX_SPAN
-        in_order = number == largest + 1 and len(self._numbers) == 1
+        in_order = number == largest + 1
         seen = number in self._numbers
         if not len(self._numbers) or number > largest:
             self._largest_time = now
         self.stats.repeated += seen
         self._numbers.add(number, number + 1)
-        self._numbers.forget_below(max(number, largest) - wire.MAX_SPAN + 1)
+        self._numbers.forget_below(max(number, largest) - ACK_MEMORY)
         self._unacked += 1
         at_once = urgent or not in_order or seen or self._unacked >= self.config.ack_every
         due = now if at_once else now + self.config.ack_delay

@@ -21,6 +21,7 @@ class Wishes:
     """What was asked for, for every photo of one call."""
 
     caption: str | None
+    guess: bool
     max_bytes: int | None
     bpp: float | None
     lossless: bool
@@ -52,6 +53,7 @@ def _check_caption(ctx: click.Context, param: click.Parameter, value: str | None
 @click.argument("photos", metavar="PHOTO...", nargs=-1, required=True)
 @click.option("-o", "--output", metavar="OUT", help="The stream's name, or a folder.  [default: PHOTO.lcast beside it]")
 @click.option("--caption", metavar="TEXT", callback=_check_caption, help="One sentence that says what it shows.")
+@click.option("--no-caption", is_flag=True, help="Send none; without --caption one is guessed, and marked as such.")
 @click.option("--max-bytes", type=click.IntRange(min=4), metavar="N", help="Stop at N bytes.")
 @click.option("--bpp", type=click.FloatRange(min=0, min_open=True), metavar="B", help="Stop at B bits per pixel.")
 @click.option("--lossless", is_flag=True, help="Keep every bit. The default for PNG, TIFF and lossless WebP.")
@@ -64,6 +66,7 @@ def encode(
     photos: tuple[str, ...],
     output: str | None,
     caption: str | None,
+    no_caption: bool,
     max_bytes: int | None,
     bpp: float | None,
     lossless: bool,
@@ -80,9 +83,12 @@ def encode(
     """
     if sum((max_bytes is not None, bpp is not None, lossless)) > 1:
         raise click.UsageError("--max-bytes, --bpp and --lossless exclude one another")
+    if caption is not None and no_caption:
+        raise click.UsageError("--caption and --no-caption exclude one another")
     if output is not None and len(photos) > 1 and not Path(output).is_dir():
         raise click.UsageError(f"-o {output} is no folder; several photos need one")
-    wishes = Wishes(caption, max_bytes, bpp, lossless, prefer, meta, keep_location, round(limit * 1e6))
+    guess = caption is None and not no_caption
+    wishes = Wishes(caption, guess, max_bytes, bpp, lossless, prefer, meta, keep_location, round(limit * 1e6))
     failed = False
     for name in photos:
         try:
@@ -110,11 +116,13 @@ def _encode_one(name: str, target: Path, wishes: Wishes, as_json: bool) -> None:
     for note in photo.notes:
         warn(name, note)
     budget = _budget(name, photo, wishes)
+    caption = _guess(name, photo) if wishes.guess else wishes.caption
     start, progress = time.perf_counter(), Progress(name)
     try:
         data = codec.encode(
             photo.picture,
-            caption=wishes.caption,
+            caption=caption,
+            guessed=wishes.guess,
             max_bytes=budget,
             prefer=wishes.prefer,
             meta_data=_facts(name, photo, wishes),
@@ -126,6 +134,19 @@ def _encode_one(name: str, target: Path, wishes: Wishes, as_json: bool) -> None:
         progress.close()
     save(target, data)
     _tell(name, target, photo, data, time.perf_counter() - start, as_json)
+
+
+def _guess(name: str, photo: Photo) -> str | None:
+    """The sentence of a similar photo, or None where that cannot be found; either is said."""
+    from codec.extract.caption import guess_caption
+
+    try:
+        caption = guess_caption(photo.picture)
+    except RuntimeError as problem:
+        warn(name, f"goes without a caption: {problem}")
+        return None
+    warn(name, f'caption guessed, likely wrong: "{caption}" (--caption TEXT gives one, --no-caption none)')
+    return caption
 
 
 def _budget(name: str, photo: Photo, wishes: Wishes) -> int | None:

@@ -1,6 +1,6 @@
 """The caption layer: one text, any UTF-8, in a few bytes.
 
-A payload stands by itself: no other chunk is needed to read it, and no pixel needs it. `codec/caption/FORMAT.md`
+A payload stands by itself: no other chunk is needed to read it, and no pixel needs it. Section 4 of `codec/FORMAT.md`
 describes every bit.
 """
 

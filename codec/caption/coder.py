@@ -1,7 +1,7 @@
 """A caption as bytes: its words under the language model, or, where that is not shorter, its UTF-8 bytes behind a mark.
 
 Here encode and decode meet: text.py says which words a text has, ngram.py and letters.py how likely each is, walk.py
-codes them. Every decision is in codec/caption/FORMAT.md.
+codes them. Every decision is in section 4 of codec/FORMAT.md.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ from codec.train.thumbnail import thumbnails
 PIXELS = 768 * 512
 TARGETS = (110, 170, 300, 700, 1700)  # bytes of each step on a picture of PIXELS
 CROP = 192
+RAMP = 1500  # batches over which bits become dear, lest latents fall silent before they are understood
 
 
 @dataclass
@@ -39,15 +40,16 @@ class Rates:
 
     mse: list[float] = field(default_factory=lambda: [1200.0, 800.0, 550.0, 420.0, 320.0, 220.0])
     bits: list[float] = field(default_factory=lambda: [8 * t / PIXELS for t in TARGETS])
-    price: list[float] = field(default_factory=lambda: [10.0, 8.0, 6.0, 4.0, 2.0])
+    price: list[float] = field(default_factory=lambda: [40.0, 30.0, 20.0, 10.0, 5.0])
 
-    def update(self, mse: dict[int, float], bits: list[float]) -> None:
+    def update(self, steer: bool, mse: dict[int, float], bits: list[float]) -> None:
         for kept, value in mse.items():
             self.mse[kept] += 0.03 * (value - self.mse[kept])
         for i, b in enumerate(bits):
             self.bits[i] += 0.02 * (b - self.bits[i])
             over = math.log(max(self.bits[i], 1e-6) / (8 * TARGETS[i] / PIXELS))
-            self.price[i] *= math.exp(0.002 * max(-1.0, min(1.0, over)))
+            if steer:
+                self.price[i] *= math.exp(0.002 * max(-1.0, min(1.0, over)))
 
 
 class Crops:
@@ -130,18 +132,19 @@ def train(runs: Path, hours: float, device: str, batch: int, rate: float, total:
         pictures, thumbnails, fields = crops.batch(batch, device)
         if step % 2:
             pictures, thumbnails, fields = pictures.flip(3), thumbnails.flip(3), fields.flip(3)
-        kept = int(crops.rng.choice(5, p=[0.1, 0.22, 0.22, 0.23, 0.23]))
+        kept = int(crops.rng.choice(5, p=[0, 0.25, 0.25, 0.25, 0.25]))
         pictures = pictures.contiguous(memory_format=torch.channels_last)
         full, early, bits = network(pictures, thumbnails, fields, kept)
         mse = [torch.mean((out - pictures) ** 2) for out in (full, early)]
         pixels = pictures.numel() / 3
         price = sum((p * b / pixels for p, b in zip(rates.price, bits, strict=True)), torch.zeros((), device=device))
+        price = price * min(1.0, step / RAMP) ** 2
         loss = mse[0] / rates.mse[-1] + mse[1] / rates.mse[kept] + price
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimiser.step()
-        rates.update({5: mse[0].item(), kept: mse[1].item()}, [b.item() / pixels for b in bits])
+        rates.update(step > RAMP, {5: mse[0].item(), kept: mse[1].item()}, [b.item() / pixels for b in bits])
         step, spent = step + 1, before + time.monotonic() - started
         if step % 100 == 0:
             state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "rates": vars(rates)}

@@ -23,7 +23,6 @@ MAX_SIDE = 65536  # what a stream's header can say
 
 _LOSSLESS_FORMATS = frozenset({"PNG", "TIFF", "BMP", "DIB", "PPM", "TGA", "GIF", "SGI", "PCX", "ICO", "QOI"})
 _LOSSY_TIFF = frozenset({"jpeg", "tiff_jpeg", "webp"})
-_MODE_OF = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _GPS = 0x8825
 
 
@@ -137,7 +136,8 @@ def _upright(image: Image.Image, notes: list[str]) -> Image.Image:
 def _location(image: Image.Image) -> str | None:
     """ "latitude,longitude" in degrees, five digits (a metre), or None if EXIF has none that makes sense."""
     try:
-        gps: dict[int, Any] = image.getexif().get_ifd(_GPS)  # type: ignore[no-untyped-call]
+        exif: Any = image.getexif()
+        gps = exif.get_ifd(_GPS)
         latitude = _degrees(gps[2]) * (-1 if gps.get(1) == "S" else 1)
         longitude = _degrees(gps[4]) * (-1 if gps.get(3) == "W" else 1)
     except Exception:  # absent or damaged: as good as none
@@ -192,8 +192,7 @@ def _target_mode(image: Image.Image) -> str:
 
 def png_bytes(picture: NDArray[np.uint8]) -> bytes:
     """A PNG file of a picture, uint8[H, W, C] with C of 1 to 4."""
-    channels = picture.shape[2]
-    image = Image.fromarray(picture[..., 0] if channels == 1 else picture, _MODE_OF[channels])
+    image = Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture)
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()

@@ -39,7 +39,7 @@ def encode(target: NDArray[Any], channels: int, weights: int = 1) -> bytes:
 
 @lru_cache(maxsize=32)
 def cosines(cells: int) -> Ints:
-    """Waves of one axis: [cells, cells] order by place, sqrt(2) cos(pi u (2x + 1) / (2 cells)) (1 for u = 0) times 2^14."""
+    """Waves of one axis: [order, place], 2^14 sqrt(2) cos(pi u (2x + 1) / (2 cells)), 2^14 for u = 0."""
     order, at = np.arange(cells)[:, None], 2 * np.arange(cells) + 1
     waves = np.sqrt(2.0) * np.cos(np.pi * order * at / (2 * cells))
     waves[0] = 1
@@ -64,9 +64,7 @@ def picture(on: Grid, scale: int, values: Ints, planes: int, weights: Weights) -
     return np.clip((rgb + (1 << shift - 1)) >> shift, 0, 255 * UNIT).astype(np.int32)
 
 
-def decode(
-    payload: bytes, gh: int, gw: int, channels: int, weights: int = 1, whole: bool = True
-) -> NDArray[np.int32]:
+def decode(payload: bytes, gh: int, gw: int, channels: int, weights: int = 1, whole: bool = True) -> NDArray[np.int32]:
     """The thumbnail of any payload: RGB, int32 [3, gh, gw], in 1/16 grey levels, 0..4080.
 
     channels as in the header (1 or 2: grey, three equal planes). whole=False: the payload was cut; what is no longer
@@ -78,36 +76,27 @@ def decode(
     return picture(on, scale, values, planes, tables)
 
 
-def mirror(places: Ints, cells: int) -> Ints:
-    """Places of an axis of `cells`, those outside reflected at its ends."""
-    within = places % (2 * cells)
-    return np.minimum(within, 2 * cells - 1 - within)
-
-
 @lru_cache(maxsize=64)
 def _between(cells: int, length: int) -> Ints:
-    """Cubic weights of one axis: [length, cells], rows sum to 2^19. Pixel x lies at (2x + 1) / 64 - 1/2 cells."""
-    at = np.arange(length)
-    first = (2 * at + 1 - CELL) // (2 * CELL)  # the cell whose centre is at or before the pixel's
-    part = (2 * at + 1 - CELL) % (2 * CELL)  # 64ths of a cell beyond that centre
-    one, square, cube = part << 12, part * part << 6, part * part * part
-    taps = [-cube + 2 * square - one, 3 * cube - 5 * square + (2 << 18), -3 * cube + 4 * square + one, cube - square]
-    weights = np.zeros((length, cells), dtype=np.int64)  # of 2^19
-    for k, tap in enumerate(taps):
-        np.add.at(weights, (at, mirror(first + k - 1, cells)), tap)
-    return weights
+    """Weights of one axis, units of 2^-18, [length, cells]: the cells' waves at the pixels (2x + 1) / 64 cells in."""
+    order = np.arange(cells)[:, None]
+    fine = np.sqrt(2.0) * np.cos(np.pi * order * (2 * np.arange(length) + 1) / (2 * CELL * cells))
+    fine[0] = 1
+    waves = np.rint(fine * (1 << _COSINE_BITS)).astype(np.int64)
+    return (waves.T @ cosines(cells) + cells * (1 << 9)) // (cells << 10)
 
 
 def upsample(thumb: NDArray[np.int32], h: int, w: int) -> NDArray[np.uint8]:
-    """The picture uint8 [h, w, 3] that a thumbnail int32 [3, gh, gw] alone gives: Catmull-Rom, mirrored at the edges.
+    """The picture uint8 [h, w, 3] that a thumbnail int32 [3, gh, gw] alone gives: its waves at every pixel.
 
-    Covers the grid's padded picture and cuts [h, w] from its upper left. Works in strips: memory stays near the result's.
+    Covers the grid's padded picture and cuts [h, w] from its upper left. Works in strips to save memory.
     """
     _, gh, gw = thumb.shape
     rows, columns = _between(gh, h).astype(np.float64), _between(gw, w).astype(np.float64)
     wide = thumb.astype(np.float64) @ columns.T
     result = np.empty((h, w, 3), dtype=np.uint8)
     for top in range(0, h, 64):
-        strip = rows[top : top + 64] @ wide  # whole numbers below 2^52 in units of 2^-42
-        result[top : top + 64] = np.clip(np.rint(strip * 2.0**-42), 0, 255).astype(np.uint8).transpose(1, 2, 0)
+        strip = rows[top : top + 64] @ wide  # whole numbers below 2^53 in units of 2^-40
+        levels = np.floor(strip * 2.0**-40 + 0.5)
+        result[top : top + 64] = np.minimum(np.maximum(levels, 0), 255).astype(np.uint8).transpose(1, 2, 0)
     return result

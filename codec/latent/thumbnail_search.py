@@ -36,8 +36,7 @@ _LIMIT = 8.0 * MAX_BYTES
 _LUCKY = 4  # payloads above the limit that are worth a try
 _WIDE = np.array([0.05, 0.1, 0.2, 0.4, 0.8])
 _FINE = 1.12 ** np.arange(-5, 6)
-_JITTERED = 64  # trials with prices that differ by coefficient, by this much (of their logarithm):
-_JITTER = 0.35
+_TRIALS, _SPREAD = 56, 0.3  # last trials: prices that differ by coefficient, by so much of their logarithm
 _BITS = -np.log2(np.maximum(np.arange(65537), 1) / 65536)
 
 
@@ -143,7 +142,11 @@ def quantise(
             b = decision_bits(p, k) + signs
             cost = (size - levels[k]) ** 2 + price * b
             better = cost < least
-            best, best_bits, least = np.where(better, k, best), np.where(better, b, best_bits), np.where(better, cost, least)
+            best, best_bits, least = (
+                np.where(better, k, best),
+                np.where(better, b, best_bits),
+                np.where(better, cost, least),
+            )
         value = np.where(goal < 0, -best, best)
         state.fill(step, value)
         bits += best_bits.sum(axis=1)
@@ -179,7 +182,7 @@ class _Search:
         return found.error, bits
 
     def at_limit(self, scales: Ints, prices: Floats) -> tuple[Floats, Floats]:
-        """Tries prices [S, P] (rising) for scales [S]; returns error and price that each scale has at the limit: [S]."""
+        """Tries prices [S, P] (rising) for scales [S]; returns each scale's error and price at the limit, [S]."""
         error, bits = self.run(np.repeat(scales, prices.shape[1]), prices.ravel())
         found = np.empty((2, len(scales)))
         rows = zip(error.reshape(prices.shape), bits.reshape(prices.shape), prices, strict=True)
@@ -205,13 +208,15 @@ class _Search:
 
 
 def encode(target: NDArray[Any], channels: int, weights: int = 1) -> bytes:
-    """The payload; see `thumbnail.encode`. Wide trials first, then finer ones, then prices that differ by coefficient."""
+    """The payload; see `thumbnail.encode`. Wide trials first, then finer ones, then uneven prices."""
     on, tables = grid(*target.shape[1:]), load(weights)
     search = _Search(on, coefficients(on, target), tables, 1 if channels < 3 else 3)
     error, price = search.at_limit(np.arange(SCALES), np.tile(_WIDE, (SCALES, 1)))
     scales = np.argsort(error)[:2]
     error, price = search.at_limit(scales, price[scales, None] * _FINE)
     best = int(np.argmin(error))
-    noise = np.random.default_rng(0).normal(0, _JITTER, (_JITTERED, sum(len(p.places) for p in on.passes)))
-    search.run(np.full(_JITTERED, scales[best]), price[best] * np.exp(noise))
+    count = sum(len(p.places) for p in on.passes)
+    if count:
+        noise = np.random.default_rng(0).normal(0, _SPREAD, (_TRIALS, count))
+        search.run(scales[[best]].repeat(_TRIALS), price[best] * np.exp(noise))
     return search.payload()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from layercast.commands.report import Progress, failing, save, warn
+from layercast.commands.report import Failure, Progress, failing, save, warn
 
 if TYPE_CHECKING:
     from codec.extract.photo import Photo
@@ -35,7 +35,7 @@ BUNDLED_CAPTION = "A rocket stands on its launch pad at dusk."
 @click.command()
 @click.argument("image", required=False, metavar="[IMAGE]")
 @click.option("-o", "--output", default="demo", metavar="FOLDER", show_default=True, help="Where to put timeline.png.")
-@click.option("--caption", metavar="TEXT", help="The caption of IMAGE.")
+@click.option("--caption", metavar="TEXT", help="The caption of IMAGE; guessed otherwise.")
 @click.option("--seed", default=0, show_default=True, help="Chooses which packets are lost.")
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON a moment instead of tables.")
 def demo(image: str | None, output: str, caption: str | None, seed: int, as_json: bool) -> None:
@@ -46,34 +46,54 @@ def demo(image: str | None, output: str, caption: str | None, seed: int, as_json
     a progressive JPEG of quality 75 on an ideal reliable stream over the same link.
     """
     import codec
-
-    picture, caption = _read(image, caption)
-    name = image or "the bundled photo"
-    progress = Progress(name)
-    try:
-        stream = codec.encode(picture, caption=caption, progress=lambda stage, share: progress(stage, share * 0.4))
-        bands = _watch(picture, stream, seed, progress)
-    finally:
-        progress.close()
-    target = Path(output) / "timeline.png"
-    _save_sheet(target, picture, stream, bands)
-    if as_json:
-        _print_json(bands)
-    else:
-        _print_tables(name, picture, stream, caption, bands)
-        click.echo(f"{target}: what there was to be seen")
-
-
-def _read(image: str | None, caption: str | None) -> tuple[Picture, str | None]:
-    """The pixels and the caption; the bundled photo brings its own."""
     from codec.extract.photo import read_photo
 
+    folder = _folder(output)
     path = Path(image) if image is not None else Path(str(files("layercast") / "assets" / BUNDLED))
+    name = image or "the bundled photo"
     with failing(path):
         photo = read_photo(path)
     for note in photo.notes:
         warn(path, note)
-    return _shrunk(path, photo), caption if image is not None or caption is not None else BUNDLED_CAPTION
+    picture = _shrunk(path, photo)
+    guessed = image is not None and caption is None
+    caption = _guess(name, picture) if guessed else BUNDLED_CAPTION if caption is None else caption or None
+    progress = Progress(name)
+    try:
+        stream = codec.encode(
+            picture, caption=caption, guessed=guessed, progress=lambda stage, share: progress(stage, share * 0.4)
+        )
+        bands = _watch(picture, stream, seed, progress)
+    finally:
+        progress.close()
+    _save_sheet(folder / "timeline.png", picture, stream, guessed, bands)
+    if as_json:
+        _print_json(bands)
+    else:
+        _print_tables(name, picture, stream, caption, bands)
+        click.echo(f"{folder / 'timeline.png'}: what there was to be seen")
+
+
+def _folder(output: str) -> Path:
+    """The folder, made if need be: before the work, so that a bad name costs no time."""
+    try:
+        Path(output).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Failure(output, f"cannot be made a folder ({error.strerror}); choose another with -o") from None
+    return Path(output)
+
+
+def _guess(name: str, picture: Picture) -> str | None:
+    """What the photo may show, marked as a guess; None with a warning if nothing here can guess."""
+    from codec.extract.caption import guess_caption
+
+    try:
+        caption = guess_caption(picture)
+    except RuntimeError as error:
+        warn(name, f"{error}; sent without a caption")
+        return None
+    warn(name, f'caption guessed, likely wrong: "{caption}" (--caption TEXT gives one)')
+    return caption
 
 
 def _shrunk(path: Path, photo: Photo) -> Picture:
@@ -104,13 +124,14 @@ def _watch(picture: Picture, stream: bytes, seed: int, progress: Progress) -> Ba
     return list(zip(links, rows[::2], rows[1::2], strict=True))
 
 
-def _save_sheet(target: Path, picture: Picture, stream: bytes, bands: Bands) -> None:
+def _save_sheet(target: Path, picture: Picture, stream: bytes, guessed: bool, bands: Bands) -> None:
     from layercast.sheet import Row, draw, size_text
 
     height, width = picture.shape[:2]
     notes = (
         f"{width}x{height}, a lossless stream of {size_text(len(stream))}. What there is to be seen, seconds after the"
-        " start: bytes held, layers, quality, caption.",
+        " start: bytes held, layers, quality, caption"
+        f"{' (guessed)' if guessed else ''}.",
         f"Beside it the same photo as a progressive JPEG of quality {JPEG_QUALITY}"
         " on an ideal reliable stream over the same link.",
     )
@@ -120,8 +141,6 @@ def _save_sheet(target: Path, picture: Picture, stream: bytes, bands: Bands) -> 
     ]
     held = io.BytesIO()
     draw(picture, "One photo over three thin links", notes, rows).save(held, "PNG")
-    with failing(target.parent):
-        target.parent.mkdir(parents=True, exist_ok=True)
     save(target, held.getvalue())
 
 
@@ -169,4 +188,5 @@ def _figures(view: View) -> str:
     if view.psnr is None or view.ssimulacra2 is None:
         return f"{'-':>6} {'-':>11}"
     psnr = "exact" if math.isinf(view.psnr) else f"{view.psnr:.2f}"
-    return f"{psnr:>6} {view.ssimulacra2:>11.1f}"
+    score = "-" if math.isnan(view.ssimulacra2) else f"{view.ssimulacra2:.1f}"
+    return f"{psnr:>6} {score:>11}"

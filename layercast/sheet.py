@@ -43,7 +43,10 @@ def quality_text(view: View) -> str:
     """PSNR and SSIMULACRA2 of what is shown; `exact` where no pixel differs."""
     if view.psnr is None or view.ssimulacra2 is None:
         return ""
-    return "exact: every pixel" if math.isinf(view.psnr) else f"{view.psnr:.1f} dB, SSIMULACRA2 {view.ssimulacra2:.0f}"
+    if math.isinf(view.psnr):
+        return "exact: every pixel"
+    score = "" if math.isnan(view.ssimulacra2) else f", SSIMULACRA2 {view.ssimulacra2:.0f}"
+    return f"{view.psnr:.1f} dB{score}"
 
 
 def draw(photo: Picture, title: str, notes: Sequence[str], bands: Sequence[tuple[str, Sequence[Row]]]) -> Image.Image:

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.stream import MAX_LENGTH, Chunk, FormatError, Header, Kind, parse_header
+from codec.stream import MAX_LENGTH, MAX_SHORT, Chunk, FormatError, Header, Kind, parse_header
 from player.items import key_of
 
 Picture = NDArray[np.uint8]
@@ -118,8 +118,8 @@ class Player:
 
     @property
     def bytes(self) -> int:
-        """Bytes of the stream held: header and payloads."""
-        return self._header_bytes + sum(self._sizes.values())
+        """Bytes of the stream held: header, and payloads with the framing that they have in a file."""
+        return self._header_bytes + sum(size + (2 if size <= MAX_SHORT else 3) for size in self._sizes.values())
 
     @property
     def caption(self) -> str | None:

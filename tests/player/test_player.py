@@ -61,13 +61,13 @@ def test_a_picture_grows() -> None:
     watched.push(index_of((Kind.CAPTION, 0)), b"a dog", True, 1.0)
     assert watched.caption == "a dog"
     first = watched.look(1.5)
-    assert (first.bytes, first.caption, first.layers) == (8 + 10, "a dog", ("caption", "latent"))
+    assert (first.bytes, first.caption, first.layers) == (8 + 5 + 2 + 5 + 2, "a dog", ("caption", "latent"))
     watched.push(index_of((Kind.LATENT, 2)), b"123", False, 2.0)
     watched.push(index_of((Kind.LATENT, 2)), b"1234567", False, 2.1)
     watched.push(index_of((Kind.LATENT, 2)), b"12345", False, 2.2)
     second = watched.look(3.0)
     assert [moment.quality.get("brightness") for moment in watched.timeline] == [None, 5.0, 12.0]
-    assert second.bytes == first.bytes + 7
+    assert second.bytes == first.bytes + 7 + 2
     cut = watched._decoder.pushed[-1]  # type: ignore[union-attr]
     assert cut.cut and cut.payload == b"1234567", "only the longest prefix went to the decoder, as a cut chunk"
 

@@ -10,15 +10,18 @@ from numpy.typing import NDArray
 
 from codec.entropy import BitDecoder
 from codec.residual.layout import Layout, Placed
-from codec.residual.passes import Bits, Index, Item, State, run_items, schedule
-from codec.residual.tables import PASSES, tables
-from codec.residual.transform import GROUPS, Picture, Plane, from_cells, from_planes, synthesise
+from codec.residual.passes import LIMIT, Bits, Index, Item, State, run_items, schedule
+from codec.residual.tables import PASSES, TOPS, tables
+from codec.residual.transform import (
+    DIFFERENCES, GROUPS, SIDES, Picture, Plane, analyse, base_planes, from_cells, from_planes, synthesise, to_cells,
+)  # fmt: skip
 from codec.stream import MAX_LENGTH, Header
 
 BATCH = 48  # cells that are worked on at once
 SHORT = 16  # P(a chunk holds only the beginning of its step), in 2^-16
 COUNT_BITS = 9  # of the number of items in such a chunk
 HALF = 32768
+TRUSTED = 10  # passes after which the base no longer tells anything about what is still insignificant
 # Where in its interval a magnitude is put, in 1/256 of the way from the lowest to the highest integer, by how often the
 # interval was halved since the coefficient became significant (0, 1, 2 and more).
 POINTS = np.array([108, 118, 124], np.int32)
@@ -78,7 +81,9 @@ class ResidualDecoder:
         self._done = np.zeros(shape, np.int8)  # passes made
         self._whole: set[int] = set()
         self._before: dict[int, tuple[Index, State]] = {}  # of cut chunks: what their cells were
-        self._planes: list[Plane | None] = [None] * len(self._layout.roles)
+        self._planes: list[Plane | None] = [None] * len(self._layout.roles)  # of the corrected picture
+        self._base: Picture | None = None
+        self._known: list[list[list[Plane]]] = []  # the base's bands by plane and group
 
     def push(self, index: int, payload: bytes, whole: bool = True) -> bool:
         """Takes one chunk. False if it is impossible, or what it needs has not come whole: then nothing changes."""
@@ -165,18 +170,44 @@ class ResidualDecoder:
         layout = self._layout
         if base.shape != (layout.height, layout.width, layout.channels) or base.dtype != np.uint8:
             raise ValueError(f"the base must be uint8{[layout.height, layout.width, layout.channels]}")
-        for plane, known in enumerate(self._planes):
-            if known is None:
+        if self._base is None or not np.array_equal(base, self._base):
+            self._base = base.copy()
+            self._known = [analyse(plane) for plane in base_planes(base)]
+            self._planes = [None] * len(self._planes)
+        for plane in range(len(self._planes)):
+            if self._planes[plane] is None:
                 self._planes[plane] = self._plane(plane)
-        return from_planes([plane for plane in self._planes if plane is not None], base)
+        return from_planes([plane for plane in self._planes if plane is not None], layout.channels)
 
     def _plane(self, plane: int) -> Plane:
         layout = self._layout
         groups = []
-        for group in range(GROUPS):
+        for group, known in enumerate(self._known[plane]):
+            theirs = to_cells(known, group, layout.rows, layout.columns)
             values = guess(self._state, plane, group)
+            if group < DIFFERENCES:
+                values += theirs
+            else:
+                limit = self._limit(plane, group)
+                values = np.where(self._state.low[plane][group] > 0, values, np.clip(theirs, -limit, limit))
             groups.append(from_cells(values, group, layout.rows, layout.columns, layout.height, layout.width))
         return synthesise(groups)
+
+    def _limit(self, plane: int, group: int) -> NDArray[np.int16]:
+        """The largest magnitude of the base that stands in for an insignificant coefficient.
+
+        All of it before the first pass; then a quarter of what is possible; nothing once TRUSTED passes are made.
+        """
+        state = self._state
+        tops = np.array(TOPS[self._layout.roles[plane]][group], np.int64)
+        done = self._done[:, plane, group, None].astype(np.int64)
+        begun = (done > 0) & ((tops >> np.maximum(done - 1, 0)) < LIMIT)
+        closed = np.where(begun, tops >> done, np.iinfo(np.int16).max).astype(np.int16)
+        size = SIDES[group] // state.open[plane][group].shape[-1]
+        opened = np.repeat(np.repeat(state.open[plane][group], size, axis=2), size, axis=3)
+        limit = np.where(opened, state.high[plane][group] - 1, closed[:, :, None, None])
+        limit = np.where(begun[:, :, None, None], limit >> 2, limit)
+        return np.where(done[:, :, None, None] < TRUSTED, limit, 0).astype(np.int16)
 
     def _complete_cells(self) -> NDArray[np.bool_]:
         state, count = self._state, self._done.shape[0]

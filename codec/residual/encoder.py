@@ -12,7 +12,7 @@ from codec.residual.decoder import BATCH, COUNT_BITS, HALF, SHORT, advance
 from codec.residual.layout import Layout, Placed
 from codec.residual.passes import Bits, Index, Item, Small, State, run_items, schedule
 from codec.residual.tables import PASSES, Tables, tables
-from codec.residual.transform import GROUPS, Picture, analyse, to_cells, to_planes
+from codec.residual.transform import GROUPS, Picture, coefficients
 from codec.stream import MAX_LENGTH, Header
 
 _SLACK = 16  # bytes that a payload may exceed its ideal length by
@@ -60,10 +60,7 @@ class _Encoder:
         self.layout = Layout.of(header)
         self.tables: Tables = tables(header.weights)
         rows, columns = self.layout.rows, self.layout.columns
-        self.truth: list[list[Small]] = [
-            [to_cells(bands, group, rows, columns) for group, bands in enumerate(analyse(plane))]
-            for plane in to_planes(picture, base)
-        ]
+        self.truth: list[list[Small]] = coefficients(picture, base, rows, columns)
         self.state = State(self.layout.roles, self.layout.inside)
         self.done: NDArray[np.int8] = np.zeros((rows * columns, len(self.layout.roles), GROUPS), np.int8)
 

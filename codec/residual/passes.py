@@ -5,8 +5,9 @@ The one place where contexts are computed; encoder, decoder and training all run
 single symbols.
 
 Theory of operation. Of each coefficient an interval [low, high) of its magnitude is known, and its sign once
-low > 0. Pass p halves every interval that holds more than one integer; the top of the interval of a coefficient
-still insignificant is TOPS >> p, so that all bands stand at the same cost of error. A unit is one pass over one
+low > 0. Pass p halves every interval that holds more than one integer. A coefficient still insignificant has the
+interval [0, (TOPS >> p) + 1), so that all bands stand at the same cost of error (a whole number stands for half a
+unit to either side: hence the 1). A unit is one pass over one
 group (a level's three bands) of one plane:
 
     blocks of 8x8 not yet open: one decision each, is any of their coefficients significant now?
@@ -173,7 +174,8 @@ class Unit:
         self.sign, self.open = state.sign[plane][group], state.open[plane][group]
         self.inside = state.inside[group]
         self.count, self.side = self.low.shape[1], SIDES[group]
-        self.tops = [top >> number for top in TOPS[self.role][group]]
+        self.tops = np.array([(top >> number) + 1 for top in TOPS[self.role][group]], np.int32)
+        self.halves = np.array([(top >> number + 1) + 1 for top in TOPS[self.role][group]], np.int32)
         self.fresh = np.zeros_like(self.open)
 
     def run(self, coder: Coder, truth: Small | None) -> None:
@@ -189,7 +191,7 @@ class Unit:
 
     def _open_blocks(self, coder: Coder, truth: Small | None) -> None:
         """Asks of closed blocks whether they open, and gives the coefficients of those that do their first interval."""
-        deciding = np.array([1 < top <= LIMIT for top in self.tops])
+        deciding = (self.tops > 1) & (self.tops <= LIMIT)
         if not deciding.any() or self.open.all():
             return
         blocks = self.open.shape[-1]
@@ -201,14 +203,13 @@ class Unit:
         p1 = self.tables.blocks[self.number, self.role, self.group, orientation, self._block_context().ravel()[where]]
         told = None
         if truth is not None:
-            halves = np.array([top >> 1 for top in self.tops])[:, None, None]
-            told = (abs(truth) >= halves).reshape(split).any(axis=(3, 5)).ravel()[where].astype(np.uint8)
+            told = (abs(truth) >= self.halves[:, None, None]).reshape(split).any(axis=(3, 5)).ravel()[where].astype(np.uint8)
         bits, decided = self._code_blocks(coder, p1, where, told)
         opened = (where if decided is None else where[decided])[bits > 0]
         self.fresh.reshape(-1)[opened] = True
         self.open |= self.fresh
         spread = np.repeat(np.repeat(self.fresh, size, axis=2), size, axis=3) & self.inside
-        np.copyto(self.high, np.array(self.tops)[:, None, None].astype(np.int16), where=spread, casting="unsafe")
+        np.copyto(self.high, self.tops[:, None, None], where=spread, casting="unsafe")
 
     def _code_blocks(self, coder: Coder, p1: Index, where: Index, told: Bits | None) -> tuple[Bits, Index | None]:
         return coder.code(p1, self._ends(where, self.count * self.open.shape[-1] ** 2), told)
@@ -333,7 +334,8 @@ class Unit:
             return
         stride = self.count * (self.side // 2) ** 2
         bottom, top = low[where], high[where]
-        middle = (bottom + top) >> 1
+        orientation = self._orientation(where)
+        middle = np.where(bottom > 0, (bottom + top) >> 1, self.halves[orientation].astype(np.int16))
         real = truth[here].reshape(-1)[where] if truth is not None else None
         told = (abs(real) >= middle).astype(np.uint8) if real is not None else None
         p1 = self._chances(phase, where, bottom, top, told)

@@ -5,12 +5,14 @@ Learned by codec/train/residual.py, read from codec/weights; integers only. Role
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codec.models import load
+from codec.residual.transform import GROUPS
 
 ROLES = {1: (0,), 2: (0, 0), 3: (0, 1, 2), 4: (0, 1, 2, 0)}  # of the planes, by channels of the picture
 PASSES = 18
@@ -42,14 +44,20 @@ def _logarithms() -> NDArray[np.uint8]:
 class Tables:
     """One set of tables, ready for look-ups."""
 
-    def __init__(self, arrays: dict[str, NDArray[np.generic]]) -> None:
-        self.blocks = arrays["blocks"].astype(np.int64)  # [passes, roles, groups, orientations, contexts]
-        self.weights = arrays["weights"].astype(np.int16)  # [passes, roles, groups, orientations, phases, FEATURES]
-        self.cuts = arrays["cuts"].astype(np.int64)  # [passes, roles, groups, orientations, BINS - 1], ascending
-        self.zero = arrays["zero"].astype(np.int64)  # [passes, roles, groups, orientations, 2, BINS]
-        self.refine = arrays["refine"].astype(np.int64)  # [roles, groups, orientations, CLASSES - 2, BINS]
-        self.sign_weights = arrays["sign_weights"].astype(np.int16)  # [roles, groups, orientations, phases, ...]
-        self.sign = arrays["sign"].astype(np.int64)  # [roles, groups, orientations, SIGN_BINS]: P(as predicted)
+    def __init__(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """`arrays` as in the file; axes of length 1 stand for all passes, roles, groups or orientations."""
+
+        def full(name: str, shape: tuple[int, ...], dtype: type[np.signedinteger]) -> NDArray[np.signedinteger]:
+            return np.broadcast_to(arrays[name].astype(dtype), shape)
+
+        band = (len(TOPS), GROUPS, 3)
+        self.blocks = full("blocks", (PASSES, *band, BLOCK_CONTEXTS), np.int64)
+        self.weights = full("weights", (PASSES, *band, 4, FEATURES), np.int16)
+        self.cuts = full("cuts", (PASSES, *band, BINS - 1), np.int64)  # ascending
+        self.zero = full("zero", (PASSES, *band, 2, BINS), np.int64)
+        self.refine = full("refine", (*band, CLASSES - 2, BINS), np.int64)
+        self.sign_weights = full("sign_weights", (*band, 4, SIGN_FEATURES), np.int16)
+        self.sign = full("sign", (*band, SIGN_BINS), np.int64)  # P(the sign is as predicted)
         self._logarithms = _logarithms()
         self._scales: dict[tuple[int, int, int], list[NDArray[np.uint8]]] = {}
         self._bins: dict[tuple[int, int, int], tuple[NDArray[np.uint8], NDArray[np.int64]]] = {}
@@ -79,4 +87,4 @@ class Tables:
 @cache
 def tables(weights: int) -> Tables:
     """The tables of a set of weights, by its number in the header."""
-    return Tables(dict(load(weights, "residual")))
+    return Tables(load(weights, "residual"))

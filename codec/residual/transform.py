@@ -1,4 +1,4 @@
-"""Pictures to integer coefficients and back: differences of YCoCg-R planes, the 13/7-T wavelet, cells.
+"""Pictures to integer coefficients and back: YCoCg-R planes, the 13/7-T wavelet, cells.
 
 First and last stage of the residual layer. Everything is integer lifting, so every step is undone exactly. The
 wavelet runs over the whole picture (no seams); afterwards the coefficients are regrouped into cells, each
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 LEVELS = 5
 CELL = 128
+DIFFERENCES = 4  # groups below this one hold picture - base; the finer ones the picture, where a base is mostly noise
 GROUPS = LEVELS + 1  # group 0: the lowest band; group g >= 1: the three detail bands of level 6 - g
 SIDES = (4, 4, 8, 16, 32, 64)  # coefficients on a side of a cell's band, by group
 
@@ -22,23 +23,28 @@ Plane = NDArray[np.int32]
 Picture = NDArray[np.uint8]
 
 
-def to_planes(picture: Picture, base: Picture) -> list[Plane]:
-    """Differences picture - base (uint8[H,W,C]) as planes: Y, Co, Cg (or grey alone), then alpha if there is one."""
-    channels = picture.shape[2]
-    colours = [a - b for a, b in zip(_forward_colour(picture), _forward_colour(base), strict=True)]
-    if channels in (2, 4):
-        colours.append(picture[..., -1].astype(np.int32) - 255)
-    return colours
+def to_planes(picture: Picture) -> list[Plane]:
+    """Planes int32[H,W] of a picture uint8[H,W,C]: Y, Co, Cg (or grey alone), then alpha - 255 if there is one."""
+    planes = _forward_colour(picture)
+    if picture.shape[2] in (2, 4):
+        planes.append(picture[..., -1].astype(np.int32) - 255)
+    return planes
 
 
-def from_planes(planes: list[Plane], base: Picture) -> Picture:
-    """The picture uint8[H,W,C] that `planes` (as of to_planes) make of `base`; values beyond 0..255 are clipped."""
-    channels = base.shape[2]
-    colours = [a + b for a, b in zip(planes, _forward_colour(base), strict=False)]
-    parts = list(_inverse_colour(*colours)) if channels >= 3 else colours
+def from_planes(planes: list[Plane], channels: int) -> Picture:
+    """The picture of planes as of to_planes; values beyond 0..255 are clipped."""
+    parts = list(_inverse_colour(*planes[:3])) if channels >= 3 else planes[:1]
     if channels in (2, 4):
         parts.append(planes[-1] + 255)
     return np.stack([np.clip(part, 0, 255).astype(np.uint8) for part in parts], axis=-1)
+
+
+def base_planes(base: Picture) -> list[Plane]:
+    """Planes of a base; its alpha counts as 255."""
+    planes = to_planes(base)
+    if base.shape[2] in (2, 4):
+        planes[-1] = np.zeros_like(planes[-1])
+    return planes
 
 
 def _forward_colour(picture: Picture) -> list[Plane]:
@@ -146,3 +152,16 @@ def from_cells(cells: NDArray[np.int16], group: int, rows: int, columns: int, he
     whole = cells.reshape(rows, columns, count, side, side).transpose(2, 0, 3, 1, 4)
     whole = whole.reshape(count, rows * side, columns * side).astype(np.int32)
     return [band[: (s := band_shape(height, width, group, i))[0], : s[1]] for i, band in enumerate(whole)]
+
+
+def coefficients(picture: Picture, base: Picture, rows: int, columns: int) -> list[list[NDArray[np.int16]]]:
+    """What the residual codes, by plane and group, in cells: the picture's coefficients, less the base's if coarse."""
+    result = []
+    for ours, theirs in zip(to_planes(picture), base_planes(base), strict=True):
+        groups = []
+        for group, (bands, known) in enumerate(zip(analyse(ours), analyse(theirs), strict=True)):
+            if group < DIFFERENCES:
+                bands = [a - b for a, b in zip(bands, known, strict=True)]
+            groups.append(to_cells(bands, group, rows, columns))
+        result.append(groups)
+    return result

@@ -20,13 +20,21 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.numpy import save_file
 
-from codec.residual import passes, tables
+from codec.residual import passes
 from codec.residual.layout import Layout, sequence
 from codec.residual.passes import State, Unit, run_items, schedule
 from codec.residual.tables import (
-    BINS, BLOCK_CONTEXTS, CLASSES, FEATURES, FINE, PASSES, SIGN_BINS, SIGN_FEATURES, Tables,
+    BINS,
+    BLOCK_CONTEXTS,
+    CLASSES,
+    FEATURES,
+    FINE,
+    PASSES,
+    SIGN_BINS,
+    SIGN_FEATURES,
+    Tables,
 )  # fmt: skip
-from codec.residual.transform import CELL, GROUPS, analyse, to_cells, to_planes
+from codec.residual.transform import CELL, GROUPS, coefficients
 
 LEADING = (PASSES, 3, GROUPS, 3)  # of most arrays: pass, role, group, orientation
 HELD_OUT = 6  # every sixth loss-free photo is kept for choosing
@@ -69,8 +77,7 @@ def cells_of(photo: NDArray[np.uint8], base: NDArray[np.uint8]) -> tuple[State, 
     """An untouched state of all whole cells of a photo, and their coefficients by plane and group."""
     height, width = (side // CELL * CELL for side in photo.shape[:2])
     rows, columns = height // CELL, width // CELL
-    planes = to_planes(photo[:height, :width], base[:height, :width])
-    truth = [[to_cells(bands, g, rows, columns) for g, bands in enumerate(analyse(plane))] for plane in planes]
+    truth = coefficients(photo[:height, :width], base[:height, :width], rows, columns)
     return State((0, 1, 2), Layout(width, height, 3).inside), truth
 
 
@@ -80,7 +87,7 @@ class _Silent:
     bits = 0.0
     dry = False
 
-    def code(self, p1, ends, truth):  # noqa: ANN001, ANN201
+    def code(self, p1, ends, truth):
         self.bits -= float(np.log2(np.where(truth > 0, p1, 65536 - p1) / 65536).sum())
         return truth, None
 
@@ -101,9 +108,9 @@ class Sums:
         self.magnitude = np.zeros((*LEADING, 4, FEATURES + 1, FEATURES + 1))
         self.sign = np.zeros((3, GROUPS, 3, 4, SIGN_FEATURES + 1, SIGN_FEATURES + 1))
 
-    def unit(sums) -> type[Unit]:  # noqa: N805
+    def unit(sums) -> type[Unit]:
         class Summing(Unit):
-            def _chances(self, phase, where, bottom, top, told):  # noqa: ANN001, ANN202
+            def _chances(self, phase, where, bottom, top, told):
                 here = (slice(None), slice(None), slice(passes.PHASES[phase][0], None, 2), slice(passes.PHASES[phase][1], None, 2))
                 target = np.minimum(abs(self.truth[here]).reshape(-1)[where], 1 << 13)
                 o = self._orientation(where)
@@ -117,11 +124,11 @@ class Sums:
                     sums.magnitude[self.number, self.role, self.group, i, phase] += rows[part].T @ rows[part]
                 return np.full(where.size, 32768)
 
-            def run(self, coder, truth):  # noqa: ANN001, ANN202
+            def run(self, coder, truth):
                 self.truth = truth
                 super().run(coder, truth)
 
-            def _tilt(self, phase, where):  # noqa: ANN001, ANN202
+            def _tilt(self, phase, where):
                 row, column = passes.PHASES[phase]
                 half = self.side // 2
                 cell, rest = np.divmod(where, self.count * half * half)
@@ -135,15 +142,19 @@ class Sums:
                     sums.sign[self.role, self.group, i, phase] += rows[o == i].T @ rows[o == i]
                 return np.zeros(where.size, np.int32)
 
-            def _sign_chances(self, where, tilt, told):  # noqa: ANN001, ANN202
+            def _sign_chances(self, where, tilt, told):
                 return np.full(where.size, 32768)
 
         return Summing
 
-    def arrays(self) -> dict[str, NDArray[np.generic]]:
-        weights = np.rint(_fit(self.magnitude, FEATURES) * 64)
-        sign = np.rint(_fit(self.sign, SIGN_FEATURES) * 2048)
-        return {"weights": np.clip(weights, -1024, 1023).astype(np.int16), "sign_weights": np.clip(sign, -1024, 1023).astype(np.int16)}
+    def arrays(self, tied: bool) -> dict[str, NDArray[np.generic]]:
+        magnitude = _pooled(self.magnitude, tied)
+        sign = self.sign.sum(axis=2, keepdims=True) if tied else self.sign
+        weights, tilts = np.rint(_fit(magnitude, FEATURES) * 64), np.rint(_fit(sign, SIGN_FEATURES) * 2048)
+        return {
+            "weights": np.clip(weights, -1024, 1023).astype(np.int16),
+            "sign_weights": np.clip(tilts, -1024, 1023).astype(np.int16),
+        }
 
 
 class Counts:
@@ -155,9 +166,9 @@ class Counts:
         self.refine = np.zeros((*LEADING, CLASSES - 2, FINE // 4, 2))
         self.sign = np.zeros((3, GROUPS, 3, SIGN_BINS, 2))
 
-    def unit(counts) -> type[Unit]:  # noqa: N805
+    def unit(counts) -> type[Unit]:
         class Counting(Unit):
-            def _chances(self, phase, where, bottom, top, told):  # noqa: ANN001, ANN202
+            def _chances(self, phase, where, bottom, top, told):
                 o = self._orientation(where)
                 fine = np.clip(self._energy(phase).reshape(-1)[where] >> 4, 0, FINE - 1)
                 kind = self._kind(where, phase, bottom, top)
@@ -171,12 +182,12 @@ class Counts:
                 into += np.bincount(flat, minlength=into.size).reshape(into.shape)
                 return np.full(where.size, 32768)
 
-            def _sign_chances(self, where, tilt, told):  # noqa: ANN001, ANN202
+            def _sign_chances(self, where, tilt, told):
                 bins = np.minimum(abs(tilt) >> 6, SIGN_BINS - 1)
                 np.add.at(counts.sign[self.role, self.group], (self._orientation(where), bins, ((tilt < 0) == told).astype(int)), 1)
                 return np.full(where.size, 32768)
 
-            def _code_blocks(self, coder, p1, where, told):  # noqa: ANN001, ANN202
+            def _code_blocks(self, coder, p1, where, told):
                 squares = self.open.shape[-1] ** 2
                 o = where // squares % self.count
                 np.add.at(counts.blocks[self.number, self.role, self.group], (o, self._block_context().ravel()[where], told), 1)
@@ -184,25 +195,36 @@ class Counts:
 
         return Counting
 
-    def arrays(self) -> dict[str, NDArray[np.generic]]:
-        cuts = _cuts(self.zero.sum(axis=-3))
+    def arrays(self, tied: bool) -> dict[str, NDArray[np.generic]]:
+        zeros, refines = _pooled(self.zero, tied), _pooled(self.refine, tied)
+        cuts = _cuts(zeros.sum(axis=-3))
         fine = np.arange(FINE)
-        bins = np.array([np.searchsorted(c, fine, side="right") for c in cuts.reshape(-1, BINS - 1)]).reshape(*LEADING, FINE)
-        zero = _binned(self.zero, bins[..., None, :])
-        zero_prior = np.take_along_axis(
-            np.broadcast_to(_smooth(self.zero.sum(axis=(0, 3), keepdims=True)), self.zero.shape[:-1]), _centres(bins)[..., None, :], -1
-        )
-        refine = _binned(self.refine, bins[..., None, ::4]).sum(axis=0)
+        bins = np.array([np.searchsorted(c, fine, side="right") for c in cuts.reshape(-1, BINS - 1)])
+        bins = bins.reshape(*cuts.shape[:-1], FINE)
+        zero = _binned(zeros, bins[..., None, :])
+        pooled = np.broadcast_to(_smooth(zeros.sum(axis=(0, 3), keepdims=True)), zeros.shape[:-1])
+        zero_prior = np.take_along_axis(pooled, np.broadcast_to(_centres(bins)[..., None, :], zero.shape[:-1]), -1)
+        refine = _binned(refines, bins[..., None, ::4]).sum(axis=0)
+        if tied:
+            refine = refine.sum(axis=(0, 1), keepdims=True)
         refine_prior = _ratio(refine.sum(axis=2, keepdims=True), np.full(BINS, 0.4), PRIOR)
-        sign = _ratio(self.sign, np.float64(0.5), 50)
+        sign = self.sign.sum(axis=2, keepdims=True) if tied else self.sign
+        blocks = self.blocks.sum(axis=(1, 3), keepdims=True) if tied else self.blocks
         block_prior = _ratio(self.blocks.sum(axis=(0, 3), keepdims=True), np.float64(0.1), 2)
+        if tied:
+            block_prior = block_prior.mean(axis=1, keepdims=True)
         return {
             "cuts": cuts.astype(np.int16),
             "zero": _units(_ratio(zero, zero_prior, PRIOR)),
             "refine": _units(_ratio(refine, refine_prior, PRIOR)),
-            "sign": _units(sign),
-            "blocks": _units(_ratio(self.blocks, block_prior, 8)),
+            "sign": _units(_ratio(sign, np.float64(0.5), 50)),
+            "blocks": _units(_ratio(blocks, block_prior, 8)),
         }
+
+
+def _pooled(array: NDArray[np.float64], tied: bool) -> NDArray[np.float64]:
+    """Summed over passes and orientations, if tied."""
+    return array.sum(axis=(0, 3), keepdims=True) if tied else array
 
 
 def _ratio(counts: NDArray[np.float64], prior: NDArray[np.float64] | np.float64, weight: float) -> NDArray[np.float64]:
@@ -276,17 +298,17 @@ def empty() -> dict[str, NDArray[np.generic]]:
     }
 
 
-def learn(paths: list[Path], limit: int, seed: int) -> dict[str, NDArray[np.generic]]:
-    """All tables, from `limit` cells of each photo."""
+def learn(paths: list[Path], limit: int, seed: int, tied: bool) -> dict[str, NDArray[np.generic]]:
+    """All tables, from `limit` cells of each photo. tied: one for all passes and orientations (the tiny set)."""
     arrays = empty()
     start = time.time()
     sums = Sums()
     run_round(paths, Tables(arrays), sums.unit(), limit, seed)
-    arrays.update(sums.arrays())
+    arrays.update(sums.arrays(tied))
     print(f"round 1: {time.time() - start:.0f} s", file=sys.stderr)
     counts = Counts()
     run_round(paths, Tables(arrays), counts.unit(), limit, seed)
-    arrays.update(counts.arrays())
+    arrays.update(counts.arrays(tied))
     print(f"round 2: {time.time() - start:.0f} s", file=sys.stderr)
     return arrays
 
@@ -297,9 +319,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--cells", type=int, default=16, help="cells to learn from in each photo")
     parser.add_argument("--every", type=int, default=1, help="use every n-th photo only")
+    parser.add_argument("--tied", action="store_true", help="small tables: the tiny set")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    arrays = learn(photos(options.data, False)[:: options.every], options.cells, options.seed)
+    arrays = learn(photos(options.data, False)[:: options.every], options.cells, options.seed, options.tied)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     save_file(arrays, options.out)
     held_out = run_round(photos(options.data, True), Tables(arrays), Unit, options.cells, options.seed)

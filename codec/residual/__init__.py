@@ -3,8 +3,8 @@
     picture, base ──► planes of differences ──► 13/7-T wavelet ──► cells ──► passes ──► chunks       (encode)
     chunks ──► passes ──► cells ──► wavelet ──► planes ──► base + differences                 (ResidualDecoder)
 
-`transform` turns pixels into coefficients, `passes` decides what is asked about them and how likely each answer is, `layout`
-says which passes stand in which chunk, `tables` holds what was learned. FORMAT.md is normative.
+`transform` turns pixels into coefficients, `passes` decides what is asked about them and how likely each answer is,
+`layout` says which passes stand in which chunk, `tables` holds what was learned. FORMAT.md is normative.
 """
 
 from codec.residual.decoder import ResidualDecoder

@@ -13,7 +13,17 @@ from codec.residual.layout import Layout, Placed
 from codec.residual.passes import LIMIT, Bits, Index, Item, State, run_items, schedule
 from codec.residual.tables import PASSES, TOPS, tables
 from codec.residual.transform import (
-    DIFFERENCES, GROUPS, SIDES, Picture, Plane, analyse, base_planes, from_cells, from_planes, synthesise, to_cells,
+    DIFFERENCES,
+    GROUPS,
+    SIDES,
+    Picture,
+    Plane,
+    analyse,
+    base_planes,
+    from_cells,
+    from_planes,
+    synthesise,
+    to_cells,
 )  # fmt: skip
 from codec.stream import MAX_LENGTH, Header
 
@@ -93,7 +103,10 @@ class ResidualDecoder:
         """Takes chunks (index, payload, whole), those of a step together (fast); whether each was taken."""
         given = list(chunks)
         taken = [False] * len(given)
-        order = sorted((place for place in range(len(given)) if self._possible(given[place])), key=lambda i: (given[i][0], not given[i][2]))
+        order = sorted(
+            (place for place in range(len(given)) if self._possible(given[place])),
+            key=lambda i: (given[i][0], not given[i][2]),
+        )
         at = 0
         while at < len(order):
             step = self._layout.place(given[order[at]][0])[0]

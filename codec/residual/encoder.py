@@ -96,9 +96,7 @@ class _Encoder:
             chunks.append((index, payload))
         return chunks + late
 
-    def _run(
-        self, placed: Placed, items: Sequence[Item], cells: Sequence[Index], coder: Writers | _Meter
-    ) -> State:
+    def _run(self, placed: Placed, items: Sequence[Item], cells: Sequence[Index], coder: Writers | _Meter) -> State:
         here = np.concatenate(cells)
         part = self.state.take(here)
         truth = [[band[here] for band in plane] for plane in self.truth]

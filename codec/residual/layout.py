@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,7 +126,7 @@ def sequence(channels: int) -> tuple[tuple[Step, tuple[tuple[int, int], ...], Li
 def _reach(group: int) -> int:
     """Pixels beyond its own 2^level that a coefficient can change: 6 samples by its own level, 3 by each finer one."""
     level = GROUPS - max(group, 1)
-    return 6 * 2 ** (level - 1) + 3 * (2 ** (level - 1) - 1)
+    return 6 * (1 << level - 1) + 3 * ((1 << level - 1) - 1)
 
 
 class Layout:
@@ -201,6 +201,6 @@ class Layout:
         return masks
 
 
-@cache
+@lru_cache(maxsize=4)
 def _layout(width: int, height: int, channels: int) -> Layout:
     return Layout(width, height, channels)

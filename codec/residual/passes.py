@@ -71,11 +71,11 @@ class State:
         self.roles = tuple(roles)
         self.inside = inside
         shapes = [mask.shape for mask in inside]
-        self.low = [[np.zeros(shape, np.int16) for shape in shapes] for _ in roles]
-        self.high = [[np.ones(shape, np.int16) for shape in shapes] for _ in roles]
-        self.sign = [[np.zeros(shape, np.int8) for shape in shapes] for _ in roles]
+        self.low: list[list[Small]] = [[np.zeros(shape, np.int16) for shape in shapes] for _ in roles]
+        self.high: list[list[Small]] = [[np.ones(shape, np.int16) for shape in shapes] for _ in roles]
+        self.sign: list[list[NDArray[np.int8]]] = [[np.zeros(shape, np.int8) for shape in shapes] for _ in roles]
         blocks = [(*shape[:2], *[max(1, side // BLOCK) for side in shape[2:]]) for shape in shapes]
-        self.open = [[np.zeros(shape, np.bool_) for shape in blocks] for _ in roles]
+        self.open: list[list[NDArray[np.bool_]]] = [[np.zeros(shape, np.bool_) for shape in blocks] for _ in roles]
 
     def take(self, cells: Index) -> State:
         """A copy of some cells."""
@@ -122,8 +122,8 @@ def run_items(
 ) -> None:  # fmt: skip
     """Makes the decisions of `items` in order.
 
-    links: the planes and groups that contexts may look at. truth: signed coefficients by plane and group, for coders that
-    need them. kind: a Unit that does more (training).
+    links: the planes and groups that contexts may look at. truth: signed coefficients by plane and group, for
+    coders that need them. kind: a Unit that does more (training).
     """
     for number, plane, group in items:
         if coder.dry:
@@ -203,7 +203,13 @@ class Unit:
         p1 = self.tables.blocks[self.number, self.role, self.group, orientation, self._block_context().ravel()[where]]
         told = None
         if truth is not None:
-            told = (abs(truth) >= self.halves[:, None, None]).reshape(split).any(axis=(3, 5)).ravel()[where].astype(np.uint8)
+            told = (
+                (abs(truth) >= self.halves[:, None, None])
+                .reshape(split)
+                .any(axis=(3, 5))
+                .ravel()[where]
+                .astype(np.uint8)
+            )
         bits, decided = self._code_blocks(coder, p1, where, told)
         opened = (where if decided is None else where[decided])[bits > 0]
         self.fresh.reshape(-1)[opened] = True
@@ -219,7 +225,7 @@ class Unit:
         around = _framed(self.open, 1, mirrored=False)
         beside = around[:, :, 1:-1, :-2] + around[:, :, 1:-1, 2:] + around[:, :, :-2, 1:-1] + around[:, :, 2:, 1:-1]
         sisters = self.open.sum(axis=1, keepdims=True) - self.open
-        context = (np.minimum(beside, 2).astype(np.int64) * 3 + sisters) * 2
+        context: Index = (np.minimum(beside, 2).astype(np.int64) * 3 + sisters) * 2
         if self._sees_parent():
             parent = self.state.open[self.plane][self.group - 1]
             context += parent if parent.shape == self.open.shape else _doubled(parent.astype(np.int16))
@@ -374,10 +380,12 @@ class Unit:
         orientation = self._orientation(where)
         fine = np.clip(self._energy(phase).reshape(-1)[where] >> 4, 0, FINE - 1)
         kind = self._kind(where, phase, bottom, top)
-        return chances[orientation, kind, bins[orientation, fine]]
+        result: Index = chances[orientation, kind, bins[orientation, fine]]
+        return result
 
     def _orientation(self, where: Index) -> Index:
-        return where // (self.side // 2) ** 2 % self.count
+        result: Index = where // (self.side // 2) ** 2 % self.count
+        return result
 
     def _kind(self, where: Index, phase: int, bottom: Small, top: Small) -> Index:
         """Class of a decision: 0 insignificant, 1 likewise in a fresh block, 2 + 5 depth + size when refining."""
@@ -395,7 +403,8 @@ class Unit:
         """P(negative)."""
         bins = np.minimum(abs(tilt) >> 6, SIGN_BINS - 1)
         as_predicted = self.tables.sign[self.role, self.group, self._orientation(where), bins]
-        return np.where(tilt < 0, as_predicted, 65536 - as_predicted)
+        result: Index = np.where(tilt < 0, as_predicted, 65536 - as_predicted)
+        return result
 
 
 assert len(TOPS[0]) == len(SIDES) and max(top for role in TOPS for group in role for top in group) >> PASSES == 0

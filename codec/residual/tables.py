@@ -27,9 +27,18 @@ FINE = 1024  # steps in which context sums are cut into bins
 # Tops of the intervals at pass 0: 2^17 for the diagonal band of the finest level of Co, the others by the inverse of
 # (norm of the band's synthesis function x norm of the plane's column in the inverse colour transform).
 TOPS = (
-    ((1367,), (2588, 2588, 4900), (5176, 5176, 9798), (10335, 10335, 19534), (20234, 20234, 37502), (33808, 33808, 53510)),
-    ((3349,), (6340, 6340, 12002), (12679, 12679, 24001), (25316, 25316, 47848), (49564, 49564, 91860), (82811, 82811, 131072)),
-    ((2734,), (5177, 5177, 9800), (10352, 10352, 19597), (20670, 20670, 39067), (40469, 40469, 75003), (67615, 67615, 107020)),
+    (
+        (1367,), (2588, 2588, 4900), (5176, 5176, 9798),
+        (10335, 10335, 19534), (20234, 20234, 37502), (33808, 33808, 53510),
+    ),
+    (
+        (3349,), (6340, 6340, 12002), (12679, 12679, 24001),
+        (25316, 25316, 47848), (49564, 49564, 91860), (82811, 82811, 131072),
+    ),
+    (
+        (2734,), (5177, 5177, 9800), (10352, 10352, 19597),
+        (20670, 20670, 39067), (40469, 40469, 75003), (67615, 67615, 107020),
+    ),
 )  # fmt: skip
 
 _LOG_SIZE = 1024  # magnitudes in sixteenths of the top of a pass, as far as the logarithm tells them apart
@@ -37,7 +46,10 @@ _LOG_SIZE = 1024  # magnitudes in sixteenths of the top of a pass, as far as the
 
 def _logarithms() -> NDArray[np.uint8]:
     """round(8 log2(1 + j/8)), by integer comparison: the largest s with 2^(2s-1) <= ((8+j)/8)^16, at most 63."""
-    steps = [next(s for s in range(63, -1, -1) if s == 0 or 2 ** (2 * s - 1) * 8**16 <= (8 + j) ** 16) for j in range(_LOG_SIZE)]
+    steps = [
+        next(s for s in range(63, -1, -1) if s == 0 or 2 ** (2 * s - 1) * 8**16 <= (8 + j) ** 16)
+        for j in range(_LOG_SIZE)
+    ]
     return np.array(steps, np.uint8)
 
 

@@ -150,8 +150,8 @@ def from_cells(cells: NDArray[np.int16], group: int, rows: int, columns: int, he
     """The bands of a group (of a picture of height x width) put together from its cells."""
     side, count = SIDES[group], cells.shape[1]
     whole = cells.reshape(rows, columns, count, side, side).transpose(2, 0, 3, 1, 4)
-    whole = whole.reshape(count, rows * side, columns * side).astype(np.int32)
-    return [band[: (s := band_shape(height, width, group, i))[0], : s[1]] for i, band in enumerate(whole)]
+    bands = whole.reshape(count, rows * side, columns * side).astype(np.int32)
+    return [band[: (s := band_shape(height, width, group, i))[0], : s[1]] for i, band in enumerate(bands)]
 
 
 def coefficients(picture: Picture, base: Picture, rows: int, columns: int) -> list[list[NDArray[np.int16]]]:

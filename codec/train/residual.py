@@ -67,7 +67,9 @@ def stand_in(photo: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
     if rng.random() < 0.1:
         return np.broadcast_to(photo.mean(axis=(0, 1)).astype(np.uint8), photo.shape)
     scale = float(rng.uniform(1.5, 4))
-    small = Image.fromarray(photo).resize((max(1, int(width / scale)), max(1, int(height / scale))), Image.Resampling.BOX)
+    small = Image.fromarray(photo).resize(
+        (max(1, int(width / scale)), max(1, int(height / scale))), Image.Resampling.BOX
+    )
     file = io.BytesIO()
     small.save(file, "WEBP", quality=int(rng.integers(5, 50)))
     return np.asarray(Image.open(file).convert("RGB").resize((width, height), Image.Resampling.BICUBIC))
@@ -97,7 +99,11 @@ def _fit(products: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     pooled = products.sum(axis=0, keepdims=True) if products.ndim > 6 else products
     count = np.maximum(pooled[..., size - 1, size - 1], 1)[..., None, None]
     mixed = products + 300 * pooled / count
-    ridge = 1e-3 * np.eye(size) * np.maximum(mixed[..., :size, :size].diagonal(axis1=-2, axis2=-1).mean(-1), 1)[..., None, None]
+    ridge = (
+        1e-3
+        * np.eye(size)
+        * np.maximum(mixed[..., :size, :size].diagonal(axis1=-2, axis2=-1).mean(-1), 1)[..., None, None]
+    )
     return np.linalg.solve(mixed[..., :size, :size] + ridge, mixed[..., :size, size:])[..., 0]
 
 
@@ -111,7 +117,12 @@ class Sums:
     def unit(sums) -> type[Unit]:
         class Summing(Unit):
             def _chances(self, phase, where, bottom, top, told):
-                here = (slice(None), slice(None), slice(passes.PHASES[phase][0], None, 2), slice(passes.PHASES[phase][1], None, 2))
+                here = (
+                    slice(None),
+                    slice(None),
+                    slice(passes.PHASES[phase][0], None, 2),
+                    slice(passes.PHASES[phase][1], None, 2),
+                )
                 target = np.minimum(abs(self.truth[here]).reshape(-1)[where], 1 << 13)
                 o = self._orientation(where)
                 rows = np.zeros((where.size, FEATURES + 1), np.float32)
@@ -184,13 +195,21 @@ class Counts:
 
             def _sign_chances(self, where, tilt, told):
                 bins = np.minimum(abs(tilt) >> 6, SIGN_BINS - 1)
-                np.add.at(counts.sign[self.role, self.group], (self._orientation(where), bins, ((tilt < 0) == told).astype(int)), 1)
+                np.add.at(
+                    counts.sign[self.role, self.group],
+                    (self._orientation(where), bins, ((tilt < 0) == told).astype(int)),
+                    1,
+                )
                 return np.full(where.size, 32768)
 
             def _code_blocks(self, coder, p1, where, told):
                 squares = self.open.shape[-1] ** 2
                 o = where // squares % self.count
-                np.add.at(counts.blocks[self.number, self.role, self.group], (o, self._block_context().ravel()[where], told), 1)
+                np.add.at(
+                    counts.blocks[self.number, self.role, self.group],
+                    (o, self._block_context().ravel()[where], told),
+                    1,
+                )
                 return told, None
 
         return Counting
@@ -248,7 +267,9 @@ def _cuts(counts: NDArray[np.float64]) -> NDArray[np.int64]:
     share = np.cumsum(weight, axis=-1) / weight.sum(axis=-1, keepdims=True)
     flat = share.reshape(-1, FINE)
     wanted = np.arange(1, BINS) / BINS
-    return np.array([np.searchsorted(row, wanted) + 1 for row in flat]).clip(1, FINE).reshape(*share.shape[:-1], BINS - 1)
+    return (
+        np.array([np.searchsorted(row, wanted) + 1 for row in flat]).clip(1, FINE).reshape(*share.shape[:-1], BINS - 1)
+    )
 
 
 def _binned(counts: NDArray[np.float64], bins: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -66,7 +66,7 @@ def check_lossless(picture: Picture, base: Picture, weights: int = 0) -> None:
     assert decoder.complete() and decoder.exact_cells().all()
 
 
-# -- the transform ------------------------------------------------------------------------------------------------------
+# -- the transform ---------------------------------------------------------------------------------
 
 
 @given(st.integers(1, 70), st.integers(1, 70), st.integers(1, 4), st.integers(0, 2**32 - 1))
@@ -79,13 +79,16 @@ def test_transform_is_undone_exactly(width: int, height: int, channels: int, see
 
 def test_no_coefficient_exceeds_the_first_interval() -> None:
     rng = np.random.default_rng(3)
-    for extreme in (rng.integers(0, 2, (256, 256, 3)) * 255, np.indices((256, 256)).sum(0)[..., None] % 2 * [255, 0, 255]):
+    for extreme in (
+        rng.integers(0, 2, (256, 256, 3)) * 255,
+        np.indices((256, 256)).sum(0)[..., None] % 2 * [255, 0, 255],
+    ):
         picture = extreme.astype(np.uint8)
         truth = _Encoder(picture, 255 - picture, Header(256, 256, 3, 0, 1)).truth
         assert max(int(abs(band).max()) for plane in truth for band in plane) < 4999
 
 
-# -- lossless -----------------------------------------------------------------------------------------------------------
+# -- lossless --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
@@ -120,7 +123,7 @@ def test_chunks_that_cannot_hold_their_step_leave_the_rest_to_later_ones(channel
     check_lossless(noise, np.full_like(noise, 128))
 
 
-# -- cut, lost, repeated, reordered ---------------------------------------------------------------------------------------
+# -- cut, lost, repeated, reordered ----------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -130,13 +133,13 @@ def example() -> tuple[Picture, Picture, Header, list[tuple[int, bytes]]]:
     return picture, base, header_of(picture), encode(picture, base, header_of(picture))
 
 
-def test_nothing_pushed_is_the_base(example) -> None:  # noqa: ANN001
-    picture, base, header, _ = example
+def test_nothing_pushed_is_the_base(example) -> None:
+    picture, _, header, _ = example
     assert np.array_equal(ResidualDecoder(header).correct(picture), picture)
     assert not ResidualDecoder(header).complete() and not ResidualDecoder(header).exact_cells().any()
 
 
-def test_quality_rises_with_every_step_and_every_cut(example) -> None:  # noqa: ANN001
+def test_quality_rises_with_every_step_and_every_cut(example) -> None:
     picture, base, header, chunks = example
     decoder, last = ResidualDecoder(header), psnr(picture, base)
     for index, payload in chunks:
@@ -150,7 +153,7 @@ def test_quality_rises_with_every_step_and_every_cut(example) -> None:  # noqa: 
 
 
 @pytest.mark.parametrize("place", [0, 4, 20, 45])
-def test_every_cut_gives_a_picture_between_before_and_after(example, place: int) -> None:  # noqa: ANN001
+def test_every_cut_gives_a_picture_between_before_and_after(example, place: int) -> None:
     picture, base, header, chunks = example
     index, payload = chunks[place]
     rng = np.random.default_rng(place)
@@ -168,7 +171,7 @@ def _needs(header: Header, index: int) -> list[int]:
     return [need for _, need in needs(header, index)]
 
 
-def test_lost_chunks_cost_only_those_that_need_them(example) -> None:  # noqa: ANN001
+def test_lost_chunks_cost_only_those_that_need_them(example) -> None:
     picture, base, header, chunks = example
     rng = np.random.default_rng(8)
     for _ in range(3):
@@ -182,7 +185,7 @@ def test_lost_chunks_cost_only_those_that_need_them(example) -> None:  # noqa: A
         assert psnr(picture, decoder.correct(base)) > psnr(picture, base)
 
 
-def test_a_lost_chunk_changes_no_pixel_outside_its_area(example) -> None:  # noqa: ANN001
+def test_a_lost_chunk_changes_no_pixel_outside_its_area(example) -> None:
     picture, base, header, chunks = example
     for index, _ in chunks[::7]:
         shown = decode(header, [chunk for chunk in chunks if chunk[0] != index], base)
@@ -211,8 +214,8 @@ def test_exact_cells_are_exact() -> None:
         assert same[row * 128 : (row + 1) * 128, column * 128 : (column + 1) * 128].all()
 
 
-def test_order_and_batches_do_not_matter(example) -> None:  # noqa: ANN001
-    picture, base, header, chunks = example
+def test_order_and_batches_do_not_matter(example) -> None:
+    _, base, header, chunks = example
     together = decode(header, chunks, base)
     decoder = ResidualDecoder(header)
     waiting = [chunks[i] for i in np.random.default_rng(2).permutation(len(chunks))]
@@ -222,13 +225,13 @@ def test_order_and_batches_do_not_matter(example) -> None:  # noqa: ANN001
     assert decoder.push(*chunks[0]) and np.array_equal(decoder.correct(base), together)
 
 
-def test_an_incomplete_base_is_not_made_worse(example) -> None:  # noqa: ANN001
+def test_an_incomplete_base_is_not_made_worse(example) -> None:
     picture, base, header, chunks = example
     worse = np.clip(base.astype(int) + 25, 0, 255).astype(np.uint8)
     assert psnr(picture, decode(header, chunks[:30], worse)) > psnr(picture, worse)
 
 
-# -- layout ---------------------------------------------------------------------------------------------------------------
+# -- layout ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
@@ -259,7 +262,7 @@ def test_context_sums_fit_their_integers(weights: int) -> None:
     assert Unit.__doc__
 
 
-# -- hostile --------------------------------------------------------------------------------------------------------------
+# -- hostile ---------------------------------------------------------------------------------------
 
 
 @given(st.lists(st.tuples(st.integers(-5, 300), st.binary(max_size=60), st.booleans()), max_size=6))
@@ -275,7 +278,7 @@ def test_garbage_is_a_picture(chunks: list[tuple[int, bytes, bool]]) -> None:
 
 @given(st.data())
 @settings(max_examples=15)
-def test_damaged_chunks_are_a_picture(example, data: st.DataObject) -> None:  # noqa: ANN001
+def test_damaged_chunks_are_a_picture(example, data: st.DataObject) -> None:
     _, base, header, chunks = example
     decoder = ResidualDecoder(header)
     for index, payload in chunks[: data.draw(st.integers(1, 12))]:
@@ -286,7 +289,7 @@ def test_damaged_chunks_are_a_picture(example, data: st.DataObject) -> None:  # 
     assert decoder.correct(base).dtype == np.uint8
 
 
-def test_wrong_shapes_are_refused(example) -> None:  # noqa: ANN001
+def test_wrong_shapes_are_refused(example) -> None:
     picture, base, header, _ = example
     with pytest.raises(ValueError, match="picture must be"):
         encode(picture[1:], base, header)
@@ -294,7 +297,7 @@ def test_wrong_shapes_are_refused(example) -> None:  # noqa: ANN001
         ResidualDecoder(header).correct(base[1:])
 
 
-# -- golden vectors -------------------------------------------------------------------------------------------------------
+# -- golden vectors --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("weights", [0, 1])

@@ -19,6 +19,7 @@ NAMES = {
     "rate-quality": "rate_quality",
     "startup": "startup",
     "threads": "threads",
+    "transport": "transport",
 }
 
 

@@ -15,7 +15,7 @@ from codec import Chunk, Decoder, FormatError, Header, Kind, plan, stream
 from tests.codec.latent.test_scales import scene
 
 TINY = 0
-SIZES = [(1, 1), (1, 400), (17, 33), (140, 90)]
+SIZES = [(1, 1), (1, 400), (17, 33), (140, 20)]
 
 
 def source(width: int, height: int, channels: int) -> NDArray[np.uint8]:
@@ -27,7 +27,7 @@ def source(width: int, height: int, channels: int) -> NDArray[np.uint8]:
 
 
 @functools.cache
-def encoded(width: int = 140, height: int = 90, channels: int = 3) -> bytes:
+def encoded(width: int = 120, height: int = 90, channels: int = 3) -> bytes:
     return codec.encode(
         source(width, height, channels), caption="A blue box.", weights=TINY, meta_data={"time": "noon"}
     )
@@ -55,8 +55,8 @@ def test_a_picture_from_the_header_on() -> None:
     for size in range(4):
         with pytest.raises(FormatError):
             codec.decode(data[:size])
-    for size in [*range(8, 200), *range(200, len(data), 97)]:
-        assert codec.decode(data[:size]).picture.shape == (90, 140, 3)
+    for size in [*range(8, 60, 4), *range(60, 300, 40), *range(300, len(data), 2900)]:
+        assert codec.decode(data[:size]).picture.shape == (90, 120, 3)
 
 
 def test_a_caption_alone_is_a_neutral_field() -> None:
@@ -66,7 +66,7 @@ def test_a_caption_alone_is_a_neutral_field() -> None:
 
 def test_any_order_gives_the_same_picture() -> None:
     header, chunks = stream.read(encoded())
-    for seed in range(3):
+    for seed in range(2):
         decoder = Decoder(header)
         for i in np.random.default_rng(seed).permutation(len(chunks)):
             decoder.push(chunks[i])
@@ -75,7 +75,7 @@ def test_any_order_gives_the_same_picture() -> None:
         assert decoder.verified() and decoder.exact_area() == 1
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(st.integers(0, 2**32 - 1), st.floats(0.02, 0.6))
 def test_gaps_leave_the_picture_of_the_rest(seed: int, loss: float) -> None:
     header, chunks = stream.read(encoded())
@@ -90,7 +90,7 @@ def test_gaps_leave_the_picture_of_the_rest(seed: int, loss: float) -> None:
         usable = all(need in report.used for need in plan.needs_of(header, key))
         assert (key in report.used) == usable
     assert {key for key, _ in report.dropped} == have - set(report.used)
-    assert not report.verified or np.array_equal(report.picture, source(140, 90, 3))
+    assert not report.verified or np.array_equal(report.picture, source(120, 90, 3))
 
 
 def test_growing_prefixes_of_a_chunk_end_as_the_whole_one() -> None:
@@ -106,14 +106,14 @@ def test_growing_prefixes_of_a_chunk_end_as_the_whole_one() -> None:
 
 
 def test_max_bytes_is_a_cut_of_the_whole() -> None:
-    picture = source(140, 90, 3)
+    picture = source(120, 90, 3)
     whole = codec.encode(picture, weights=TINY)
     assert codec.encode(picture, weights=TINY, max_bytes=300) == whole[:300]
     assert len(codec.encode(picture, weights=TINY, max_bytes=1)) == 8
 
 
 def test_lossy_streams_have_no_residual() -> None:
-    header, chunks = stream.read(codec.encode(source(140, 90, 3), weights=TINY, lossless=False))
+    header, chunks = stream.read(codec.encode(source(120, 90, 3), weights=TINY, lossless=False))
     assert {chunk.kind for chunk in chunks} == {Kind.LATENT, Kind.EDGES} and header.base > 1
 
 

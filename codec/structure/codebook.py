@@ -75,7 +75,7 @@ class Codebook:
             for dx in range(self.reach):
                 y, x = row * self.cell + dy, column * self.cell + dx
                 out[:, :, dy, dx] = picture[y :: 2 * self.cell, x :: 2 * self.cell][:rows, :columns]
-        return out.reshape(rows * columns, -1)
+        return out.reshape(rows * columns, self.reach * self.reach)
 
 
 def shown(painted: NDArray[np.int32]) -> NDArray[np.uint8]:

@@ -94,7 +94,7 @@ class EdgeDecoder:
         if self._painted is None:
             self._painted = self._paint()
         rows, columns = map_shape(self._header)
-        return shown(self._painted)[:rows, :columns]
+        return np.ascontiguousarray(shown(self._painted)[:rows, :columns])
 
     def _paint(self) -> NDArray[np.int32]:
         coarse, fine = codebooks(self._header.weights)

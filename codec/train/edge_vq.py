@@ -37,7 +37,7 @@ from codec.train.edges import WEIGHTS, free_photos, held_out, read_base
 CELL, REACH = {"coarse": 8, "fine": 4}, {"coarse": 12, "fine": 8}
 # per set: tokens, length of a neighbour's vector, hidden units
 SIZES = {"base": (256, 10, 48), "tiny": (16, 3, 8)}
-BYTES = {"coarse": 120, "fine": 370}  # wanted mean of a chunk for a 768x512 picture
+BYTES = {"coarse": 120, "fine": 280}  # wanted mean of a chunk for a 768x512 picture
 REFERENCE = 192 * 128  # pixels of that picture's map
 EMBEDDING_UNIT, WEIGHT_UNIT = 32, 64
 PRICES = {"coarse": 8000.0, "fine": 2500.0}  # to begin with, squared levels a bit

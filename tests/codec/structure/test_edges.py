@@ -21,7 +21,7 @@ from codec.structure.search import choose
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "structure"
 SETS = (0, 1)
-SIZES = ((1, 1), (1, 4000), (17, 33), (200, 120), (640, 480), (4000, 3000))
+SIZES = ((1, 1), (1, 4000), (17, 33), (200, 120), (2050, 1500))
 
 
 def drawing(header: Header, seed: int = 1) -> np.ndarray:
@@ -125,16 +125,17 @@ def test_a_cut_chunk_gives_a_part_of_its_cells() -> None:
 
 def test_any_bytes_give_a_map() -> None:
     rng = random.Random(5)
-    header = Header(100, 70, weights=0)
+    header = Header(64, 40, weights=0)
     good = structure.encode(drawing(header), header)
     for turn in range(3000):
-        decoder = EdgeDecoder(header)
-        for index in (0, 1):
-            payload = bytearray(good[index] if turn % 2 else rng.randbytes(rng.randrange(40)))
-            if payload:
-                payload[rng.randrange(len(payload))] = rng.randrange(256)
-            assert decoder.push(index, bytes(payload[: rng.randint(0, len(payload))]), bool(rng.getrandbits(1)))
-        assert decoder.map().shape == (18, 25)
+        decoder, index = EdgeDecoder(header), turn % 2
+        payload = bytearray(good[index] if turn % 4 < 2 else rng.randbytes(rng.randrange(40)))
+        if payload:
+            payload[rng.randrange(len(payload))] = rng.randrange(256)
+        if index == 1:
+            assert decoder.push(0, good[0])
+        assert decoder.push(index, bytes(payload[: rng.randint(0, len(payload))]), bool(rng.getrandbits(1)))
+        assert decoder.map().shape == (10, 16)
 
 
 def test_golden_vectors(update_vectors: bool) -> None:
@@ -167,7 +168,9 @@ def test_one_and_two_threads_decode_the_same_and_need_no_torch() -> None:
     for threads in ("1", "2"):
         env = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
         root = Path(__file__).parents[3]
-        run = subprocess.run([sys.executable, "-c", code], env=env, cwd=root, capture_output=True, text=True, check=True)
+        run = subprocess.run(
+            [sys.executable, "-c", code], env=env, cwd=root, capture_output=True, text=True, check=True
+        )
         printed.append(run.stdout.split())
     assert printed[0] == printed[1] == [v["maps"][1] for v in json.loads((VECTORS / "edges.json").read_text())]
 

@@ -116,11 +116,11 @@ def test_info_says_when_pixels_are_not_verified(folder: Path, tmp_path: Path) ->
     assert json.loads(run("info", tmp_path / "lie.lcast", "--json", "--quick").stdout)["verified"] is None
 
 
-@pytest.mark.parametrize("size", [4, 5, 6, 20, 21, 22, 100, 101, 500])
+@pytest.mark.parametrize("size", [8, 9, 10, 11, 24, 100, 500])
 def test_cut_by_bytes_is_a_prefix_and_a_stream(folder: Path, tmp_path: Path, size: int) -> None:
     assert run("cut", folder / "a.lcast", "-o", tmp_path / "c.lcast", "--bytes", str(size)).exit_code == 0
     data = (tmp_path / "c.lcast").read_bytes()
-    assert size - 3 <= len(data) <= size or size < 8
+    assert size - 3 <= len(data) <= size
     assert (folder / "a.lcast").read_bytes().startswith(data)
     result = run("decode", tmp_path / "c.lcast", "-o", tmp_path / "c.png")
     assert result.exit_code == 0 and Image.open(tmp_path / "c.png").size == (64, 48)

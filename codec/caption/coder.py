@@ -40,15 +40,15 @@ class CaptionModel:
     """The tables of one set of weights."""
 
     def __init__(self, arrays: Arrays) -> None:
-        text = zlib.decompress(arrays["lexicon"].tobytes()).decode().split("\n")
+        text = zlib.decompress(arrays["lexicon"].tobytes()).decode()
         self._known = int(arrays["words"][0]) - FIRST_WORD
-        self.lexicon = text  # words of the vocabulary, then rarer ones that have no number of their own
-        self.surfaces = {lower(word): word for word in text}
-        self.number = {word: i for i, word in enumerate(text)}
+        self.lexicon = text.split("\n")  # words of the vocabulary, then rarer ones that have no number of their own
+        self.surfaces = dict(zip(lower(text).split("\n"), self.lexicon, strict=True))
+        self.number = {word: i for i, word in enumerate(self.lexicon)}
         self.words = WordModel.unpack(arrays)
         self.styles: Ints = arrays["styles"].astype(np.int64)
         self.p_rare = int(arrays["p_rare"][0])
-        self._rare: Ints = np.ones(len(text) - self._known, dtype=np.int64)
+        self._rare: Ints = np.ones(len(self.lexicon) - self._known, dtype=np.int64)
 
     @cached_property
     def letters(self) -> LetterModel:

@@ -2,8 +2,8 @@
 
 Counts of word sequences (tables.py) are smoothed as Kneser and Ney do, interpolated over four orders: a shorter
 history counts in how many different longer ones a word was seen, not how often. Each order keeps a discounted share of
-its own and hands the rest down. See Chen and Goodman, An Empirical Study of Smoothing Techniques for Language Modeling
-(1998).
+its own and hands the rest down; between the last word and none at all stands the last but one. See Chen and Goodman,
+An Empirical Study of Smoothing Techniques for Language Modeling (1998).
 
 All numbers are integers below 2^53, so every machine (a web page too) computes the same.
 """
@@ -28,7 +28,7 @@ class WordModel:
     """Frequencies of the next word. Words are numbers: END, UNKNOWN, the controls, then the vocabulary; START last."""
 
     def __init__(self, levels: Sequence[Level], discounts: Ints, controls: Ints) -> None:
-        """levels 1..4; discounts int64[4, 3] in 2^-8 for counts 1, 2, more; controls int64[5]: their frequencies."""
+        """levels 1..4; discounts int64[5, 3] in 2^-8 for counts 1, 2, more; controls int64[5]: their frequencies."""
         self._levels = levels
         self._controls = controls
         self._discounts = discounts
@@ -36,6 +36,7 @@ class WordModel:
         self.start = self.words
         self._counts = [levels[0].count, *(self._novelty(n) for n in range(1, ORDER))]
         self._lowest = self._unigrams()
+        self._skips = self._skipping()
 
     @classmethod
     def unpack(cls, arrays: Arrays) -> WordModel:
@@ -69,8 +70,20 @@ class WordModel:
         seen = np.bincount(self._levels[1].suffix, minlength=self.words + 1).astype(np.int64)[: self.words]
         return self._mix(flat, np.flatnonzero(seen), seen[seen > 0], 0)
 
+    def _skipping(self) -> Level:
+        """What follows a word with one other between; count: how many others. Children of the nodes of level 1."""
+        first = np.repeat(np.arange(self.words + 1), np.diff(self._levels[1].start))
+        first = np.repeat(first, np.diff(self._levels[2].start))
+        keys, counts = np.unique(first * self.words + self._levels[2].word, return_counts=True)
+        start = np.searchsorted(keys, np.arange(self.words + 2) * self.words)
+        word = keys % self.words
+        return Level(word, counts.astype(np.int64), word, start)
+
     def _mix(self, lower: Ints, words: Ints, counts: Ints, order: int) -> Ints:
-        """One step of interpolation: what `counts` of `words` say, the discounted rest as `lower` says."""
+        """One step of interpolation: what `counts` of `words` say, the discounted rest as `lower` says.
+
+        order: row of the discounts: 0 no history, 1 the word before the last, 2 to 4 the last one to three words.
+        """
         discount = self._discounts[order][np.minimum(counts, 3) - 1]
         total = int(counts.sum())
         mixed: Ints = lower * ((int(discount.sum()) << 8) // total) >> 16
@@ -80,6 +93,10 @@ class WordModel:
     def frequencies(self, history: Sequence[int]) -> Ints:
         """int64[words], of the next word after `history` (word numbers, START first; only the last three count)."""
         result = self._lowest
+        if len(history) > 1:
+            first, last = self._skips.start[history[-2] : history[-2] + 2].tolist()
+            if first < last:
+                result = self._mix(result, self._skips.word[first:last], self._skips.count[first:last], 1)
         for order in range(1, ORDER):
             node = self._find(history[-order:]) if len(history) >= order else -1
             if node < 0:
@@ -88,7 +105,7 @@ class WordModel:
             first, last = int(level.start[node]), int(level.start[node + 1])
             if first == last:
                 break
-            result = self._mix(result, level.word[first:last], self._counts[order][first:last], order)
+            result = self._mix(result, level.word[first:last], self._counts[order][first:last], order + 1)
         result = np.maximum(result, 1)
         result[CAPITAL:FIRST_WORD] = self._controls
         return result

@@ -20,8 +20,8 @@ from codec.entropy import BitDecoder, BitEncoder
 Ints = NDArray[np.int64]
 Arrays = dict[str, np.ndarray]
 END = 0  # the word that nothing follows
-_STEPS = 18  # numbers stay below 2^18
-_CLASSES = 19  # classes of a number, by bit length
+_STEPS = 20  # numbers stay below 2^20
+_CLASSES = 21  # classes of a number, by bit length
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Packer:
         self._plain: list[NDArray[np.uint8]] = []  # bits that are as often 1 as 0: not coded
 
     def put(self, numbers: Ints, classes: Ints, count: int) -> None:
-        """numbers int64[n] in 0..2^18-2, classes int64[n] in 0..count-1."""
+        """numbers int64[n] in 0..2^20-2, classes int64[n] in 0..count-1."""
         length = _length(numbers + 1) - 1
         shape = np.full((count, _STEPS), 64, dtype=np.uint16)
         for step in range(_STEPS):
@@ -127,7 +127,7 @@ def _by_rank(parent: Level) -> Ints:
     """Nodes of `parent`, the children of each node in order of descending count, ties in order of their words."""
     sizes = np.diff(parent.start)
     owner = np.repeat(np.arange(sizes.size), sizes)
-    return np.argsort((owner << 36) + ((1 << 18) - parent.count << 18) + parent.word, kind="stable")
+    return np.argsort((owner << 40) + ((1 << 20) - parent.count << 20) + parent.word, kind="stable")
 
 
 class _Shape:

@@ -52,7 +52,7 @@ def test_counts_are_those_of_the_text(sentences: list[list[int]]) -> None:
 
 def test_what_was_seen_is_likelier() -> None:
     levels = levels_of([[7, 8, 9], [7, 8, 10], [7, 8, 9]], WORDS)
-    model = WordModel(levels, np.full((ORDER, 3), 190), np.ones(5, dtype=np.int64))
+    model = WordModel(levels, np.full((ORDER + 1, 3), 190), np.ones(5, dtype=np.int64))
     after = model.frequencies([WORDS, 7, 8])
     assert after[9] > after[10] > after[11] > 0
     assert model.frequencies([WORDS]).argmax() == 7

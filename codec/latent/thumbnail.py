@@ -43,7 +43,8 @@ def cosines(cells: int) -> Ints:
     order, at = np.arange(cells)[:, None], 2 * np.arange(cells) + 1
     waves = np.sqrt(2.0) * np.cos(np.pi * order * at / (2 * cells))
     waves[0] = 1
-    return np.rint(waves * (1 << _COSINE_BITS)).astype(np.int64)
+    found: Ints = np.rint(waves * (1 << _COSINE_BITS)).astype(np.int64)
+    return found
 
 
 def picture(on: Grid, scale: int, values: Ints, planes: int, weights: Weights) -> NDArray[np.int32]:
@@ -61,7 +62,8 @@ def picture(on: Grid, scale: int, values: Ints, planes: int, weights: Weights) -
     light = (cosines(on.gh).T @ waves @ cosines(on.gw) + (1 << 23)) >> 24  # 2^-40 to 2^-16
     rgb = (_TO_RGB @ light.reshape(3, -1)).reshape(3, on.gh, on.gw)  # 2^-28
     shift = 16 + _COLOUR_BITS - 4
-    return np.clip((rgb + (1 << shift - 1)) >> shift, 0, 255 * UNIT).astype(np.int32)
+    found: NDArray[np.int32] = np.clip((rgb + (1 << shift - 1)) >> shift, 0, 255 * UNIT).astype(np.int32)
+    return found
 
 
 def decode(payload: bytes, gh: int, gw: int, channels: int, weights: int = 1, whole: bool = True) -> NDArray[np.int32]:
@@ -83,7 +85,8 @@ def _between(cells: int, length: int) -> Ints:
     fine = np.sqrt(2.0) * np.cos(np.pi * order * (2 * np.arange(length) + 1) / (2 * CELL * cells))
     fine[0] = 1
     waves = np.rint(fine * (1 << _COSINE_BITS)).astype(np.int64)
-    return (waves.T @ cosines(cells) + cells * (1 << 9)) // (cells << 10)
+    found: Ints = (waves.T @ cosines(cells) + cells * (1 << 9)) // (cells << 10)
+    return found
 
 
 def upsample(thumb: NDArray[np.int32], h: int, w: int) -> NDArray[np.uint8]:

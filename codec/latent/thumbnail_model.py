@@ -108,10 +108,10 @@ def grid(gh: int, gw: int) -> Grid:
         for d in range(1, gh + gw - 1):
             at = [(v, d - v) for v in range(d + 1) if inside(c, v, d - v)]
             if at:
-                arrays = [np.array(a, dtype=np.int64) for a in ([y for y, _ in at], [x for _, x in at])]
+                rows, columns = (np.array(axis, dtype=np.int64) for axis in zip(*at, strict=True))
                 places = np.array([place(c, v, u) for v, u in at])
                 looks = np.array([looked_at(c, v, u) for v, u in at])
-                passes.append(Pass(c, *arrays, places, looks, np.array([fixed(v, u) for v, u in at])))
+                passes.append(Pass(c, rows, columns, places, looks, np.array([fixed(v, u) for v, u in at])))
     return Grid(gh, gw, (height, width), (place(0, 0, 0), place(1, 0, 0), place(2, 0, 0)), tuple(passes))
 
 
@@ -195,7 +195,8 @@ def probabilities(inputs: Ints, plane: int, weights: Weights) -> Ints:
     hidden = (x @ weights["in"][plane] + weights["in_bias"][plane]).astype(np.int64) >> _SHIFT1
     hidden = np.maximum(hidden, 0).astype(np.float64)
     logits = (hidden @ weights["out"][plane] + weights["out_bias"][plane]).astype(np.int64) >> _SHIFT2
-    return _logistic()[np.minimum(np.maximum(logits, -512), 511) + 512]
+    found: Ints = _logistic()[np.minimum(np.maximum(logits, -512), 511) + 512]
+    return found
 
 
 class _Reader:

@@ -33,10 +33,11 @@ Floats = NDArray[np.float64]
 
 _FROM_RGB = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3.0], [2.0], [6.0]])
 _LIMIT = 8.0 * MAX_BYTES
-_LUCKY = 4  # payloads above the limit that are worth a try
+_LUCKY = 12  # payloads above the limit that are worth a try
 _WIDE = np.array([0.05, 0.1, 0.2, 0.4, 0.8])
 _FINE = 1.12 ** np.arange(-5, 6)
-_TRIALS, _SPREAD = 56, 0.3  # last trials: prices that differ by coefficient, by so much of their logarithm
+_MOVES, _PAIRED, _ROUNDS = 24, 32, 2  # single and paired changes tried, how often at most
+_TRIALS, _SPREAD = 40, 0.3  # last trials: prices that differ by coefficient, by so much of their logarithm
 _BITS = -np.log2(np.maximum(np.arange(65537), 1) / 65536)
 
 
@@ -99,11 +100,19 @@ class Chosen:
 
 
 def quantise(
-    on: Grid, want: Floats, scales: Ints, prices: Floats, weights: Weights, planes: int = 3, record: bool = False
+    on: Grid,
+    want: Floats,
+    scales: Ints,
+    prices: Floats,
+    weights: Weights,
+    planes: int = 3,
+    record: bool = False,
+    given: Ints | None = None,
 ) -> Chosen:
     """Best coefficients for each of B (targets [B, padded], scale, price).
 
     prices: squared steps that a bit is worth, [B], or one for each coefficient in coding order, [B, coefficients].
+    given: values [B, padded] that are not chosen but only measured (none of the wrong sign).
     """
     mean_price = prices if prices.ndim == 1 else np.median(prices, axis=1)
     start = 0
@@ -118,7 +127,7 @@ def quantise(
         table = weights["means"][plane][scales].astype(np.int64)
         low = np.clip(np.floor(goal), -LARGEST_MEAN, LARGEST_MEAN - 1).astype(np.int64)
         costs = [(goal - q) ** 2 + mean_price * mean_bits(table, q) for q in (low, low + 1)]
-        value = np.where(costs[0] <= costs[1], low, low + 1)
+        value = np.where(costs[0] <= costs[1], low, low + 1) if given is None else given[:, place]
         state.values[:, place] = value
         bits += mean_bits(table, value)
         error += (goal - value) ** 2 * steps**2 - want[:, place] ** 2
@@ -138,6 +147,8 @@ def quantise(
         best_bits = _BITS[65536 - p[..., 0]]
         least = size**2 + price * best_bits
         for k in (nearest, nearest - 1, nearest + 1):
+            if given is not None:
+                break
             k = np.clip(k, 1, LARGEST)
             b = decision_bits(p, k) + signs
             cost = (size - levels[k]) ** 2 + price * b
@@ -147,6 +158,9 @@ def quantise(
                 np.where(better, b, best_bits),
                 np.where(better, cost, least),
             )
+        if given is not None:
+            best = np.abs(given[:, step.places])
+            best_bits = decision_bits(p, best) + np.where(best > 0, signs, 0)
         value = np.where(goal < 0, -best, best)
         state.fill(step, value)
         bits += best_bits.sum(axis=1)
@@ -173,10 +187,10 @@ class _Search:
         self._first = scale_bits(tables)
         self._tried: list[tuple[float, float, int, Ints]] = []  # error, bits, scale, values
 
-    def run(self, scales: Ints, prices: Floats) -> tuple[Floats, Floats]:
-        """Tries (scale, price) pairs; returns errors and bits."""
+    def run(self, scales: Ints, prices: Floats, given: Ints | None = None) -> tuple[Floats, Floats]:
+        """Tries (scale, price) pairs, or given values; returns errors and bits."""
         want = np.broadcast_to(self._want, (len(scales), self._want.size))
-        found = quantise(self._on, want, scales, prices, self._tables, self._planes)
+        found = quantise(self._on, want, scales, prices, self._tables, self._planes, given=given)
         bits = found.bits + self._first[scales]
         self._tried += zip(found.error, bits, scales.tolist(), found.values, strict=True)
         return found.error, bits
@@ -192,9 +206,50 @@ class _Search:
             found[1, i] = np.exp(np.interp(_LIMIT, sizes[order], np.log(row[order])))
         return found[0], found[1]
 
+    def improve(self) -> bool:
+        """Changes one or two coefficients of the best that fits, if that leaves less error. False: nothing better."""
+        fitting = [t for t in self._tried if t[1] <= _LIMIT]
+        if not fitting:
+            return False
+        error, bits, scale, values = min(fitting, key=lambda t: t[0])
+        places, after = self._moves(scale, values)
+        errors, sizes = self._measure(scale, values, places[:, None], after[:, None])
+        more_bits, more_error = sizes - bits, errors - error
+        together = np.add.outer(more_error, more_error)
+        fits = (np.add.outer(more_bits, more_bits) <= _LIMIT + 1 - bits) & np.less.outer(places, places)
+        order = np.argsort(np.where(fits, together, np.inf), axis=None)[:_PAIRED]
+        pairs = np.stack(np.unravel_index(order, fits.shape), axis=1)
+        self._measure(scale, values, places[pairs], after[pairs])
+        return min(t[0] for t in self._tried if t[1] <= _LIMIT) < error
+
+    def _moves(self, scale: int, values: Ints) -> tuple[Ints, Ints]:
+        """Changes of one coefficient by 1: the best _MOVES towards zero and away from it; places, values [M]."""
+        found: tuple[list[tuple[float, int, int]], ...] = ([], [])
+        for one in self._on.passes:
+            if one.plane >= self._planes:
+                break
+            goals = self._want[one.places] / (self._tables["steps"][scale] / 64)
+            levels = self._tables["levels"][one.plane] / 64
+            now = np.abs(values[one.places])
+            for side, after in enumerate((now - 1, now + 1)):
+                possible = np.flatnonzero((after >= 0) & (after <= LARGEST))
+                size, to = np.abs(goals[possible]), after[possible]
+                cost = (size - levels[to]) ** 2 - (size - levels[now[possible]]) ** 2
+                signed = np.where(goals[possible] < 0, -to, to)
+                found[side].extend(zip(cost.tolist(), one.places[possible].tolist(), signed.tolist(), strict=True))
+        best = [move[1:] for side in found for move in sorted(side)[:_MOVES]]
+        moves = np.array(best, dtype=np.int64).reshape(-1, 2)
+        return moves[:, 0], moves[:, 1]
+
+    def _measure(self, scale: int, values: Ints, places: Ints, after: Ints) -> tuple[Floats, Floats]:
+        """Tries `values` with `places` [B, k] set to `after` [B, k]; returns errors and bits."""
+        changed = np.tile(values, (len(places), 1))
+        np.put_along_axis(changed, places, after, axis=1)
+        return self.run(np.full(len(places), scale), np.ones(len(places)), changed)
+
     def payload(self) -> bytes:
         """The least error that fits. A little above the limit is tried too: the coder's end is a matter of luck."""
-        fitting = sorted((t for t in self._tried if t[1] <= _LIMIT + 2), key=lambda t: t[0])
+        fitting = sorted((t for t in self._tried if t[1] <= _LIMIT + 3), key=lambda t: t[0])
         lucky = 0
         for _, bits, scale, values in fitting:
             if bits > _LIMIT:
@@ -219,4 +274,7 @@ def encode(target: NDArray[Any], channels: int, weights: int = 1) -> bytes:
     if count:
         noise = np.random.default_rng(0).normal(0, _SPREAD, (_TRIALS, count))
         search.run(scales[[best]].repeat(_TRIALS), price[best] * np.exp(noise))
+        for _ in range(_ROUNDS):
+            if not search.improve():
+                break
     return search.payload()

@@ -27,23 +27,30 @@ def codec_digest() -> str:
     return held.hexdigest()
 
 
+def guess(picture: Picture) -> str:
+    """The caption that `layercast encode` sends when none is given."""
+    from codec.extract.caption import guess_caption
+
+    return guess_caption(picture)
+
+
 def encode(picture: Picture, caption: str | None = None) -> bytes:
-    """The stream of a picture, to its last bit, in the default order."""
+    """The stream of a picture, to its last bit, in the default order, with a guessed caption or none."""
     import codec
 
-    return codec.encode(picture, caption=caption)
+    return codec.encode(picture, caption=caption, guessed=caption is not None)
 
 
-def stream_of(path: Path, caption: str | None = None) -> bytes:
-    """The stream of a picture file, from the disk if this very codec made it before."""
+def stream_of(path: Path) -> bytes:
+    """The stream that `layercast encode` makes of a picture file, from the disk if this very codec made it before."""
     from sim.peers import default_cache, keep_file
 
     picture = load(path)
-    name = hashlib.sha256(f"{codec_digest()} {picture.shape} {caption} ".encode() + picture.tobytes()).hexdigest()
+    name = hashlib.sha256(f"{codec_digest()} {picture.shape} ".encode() + picture.tobytes()).hexdigest()
     kept = default_cache() / "streams" / name[:2] / name
     if kept.is_file():
         return kept.read_bytes()
-    data = encode(picture, caption)
+    data = encode(picture, guess(picture))
     keep_file(kept, data)
     return data
 

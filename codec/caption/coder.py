@@ -151,7 +151,8 @@ def model(weights: int | str) -> CaptionModel:
 def encode(text: str, weights: int | str = 1, guessed: bool = False) -> bytes:
     """The payload of a caption: at most one byte longer than its UTF-8 form.
 
-    guessed: the text was found by a program, not given by a person. Raises ValueError for text that UTF-8 cannot hold.
+    guessed: the text was found by a program, not given by a person. Raises ValueError for text that UTF-8 cannot hold,
+    FormatError for an unknown set of weights.
     """
     try:
         raw = RAW[guessed] + text.encode()
@@ -159,8 +160,9 @@ def encode(text: str, weights: int | str = 1, guessed: bool = False) -> bytes:
         raise ValueError(f"character {error.start} of the caption is half a surrogate pair: it has no UTF-8") from None
     if not text and not guessed:
         return b""
+    tables = model(weights)
     try:
-        coded = model(weights).write(text, guessed).payload() or b"\xff"
+        coded = tables.write(text, guessed).payload() or b"\xff"
     except ValueError:
         return raw
     return coded if len(coded) < len(raw) and coded[:1] not in RAW else raw

@@ -78,6 +78,8 @@ def test_half_a_surrogate_is_refused() -> None:
 def test_unknown_weights_are_refused() -> None:
     with pytest.raises(FormatError, match="weights set 9"):
         decode(b"\x80", 9)
+    with pytest.raises(FormatError, match="weights set 9"):
+        encode("A dog.", 9)
 
 
 def test_usual_captions_are_small() -> None:

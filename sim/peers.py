@@ -236,7 +236,7 @@ def encode_lossless(codec: str, picture: Picture) -> Lossless:
 
 def thumbhash(picture: Picture) -> Coded:
     """ThumbHash (https://evanw.github.io/thumbhash/): 18-25 bytes, enlarged to the photo's size."""
-    from fast_thumbhash import rgba_to_thumb_hash, thumb_hash_to_rgba
+    from fast_thumbhash import rgba_to_thumb_hash, thumb_hash_to_rgba  # type: ignore[import-untyped]
 
     image = Image.fromarray(to_rgb(picture))
     size = image.size

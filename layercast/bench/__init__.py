@@ -13,6 +13,7 @@ import click
 NAMES = {
     "caption": "captions",
     "cuts": "cuts",
+    "document": "document",
     "framing": "framing",
     "lossless": "lossless",
     "losses": "losses",

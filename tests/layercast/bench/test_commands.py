@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 import codec
-from layercast.bench import bench, cuts, startup, streams
+from layercast.bench import NAMES, bench, cuts, document, startup, streams
 
 pytest.importorskip("imagecodecs", reason="the peers are in the extra `bench`")
 
@@ -106,15 +107,35 @@ def test_startup(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not failed(run("startup", "--times", 1))
 
 
-def test_caption(tmp_path: Path) -> None:
-    import lzma
-
+@pytest.fixture
+def captions(tmp_path: Path) -> Path:
+    """A data folder with two captions in each set."""
     (tmp_path / "captions").mkdir()
     for name in ("coco_eval", "flickr8k_test200"):
         with lzma.open(tmp_path / "captions" / f"{name}.tsv.xz", "wt", encoding="utf-8") as out:
             out.write("1.jpg\tA dog runs over grass.\n1.jpg\tDer Hund läuft.\n")
-    lines = run("caption", tmp_path)
+    return tmp_path
+
+
+def test_caption(captions: Path) -> None:
+    lines = run("caption", captions)
     assert [line["came back"] for line in lines if "came back" in line] == [2, 2]
+
+
+def test_documents_hold_the_command_and_what_it_printed(captions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    section = document.Section("Captions", "Of a few.", ("caption", "DATA"))
+    monkeypatch.setattr(document, "DOCUMENTS", (document.Document("a.md", "Figures", "Intro.", (section,)),))
+    result = CliRunner().invoke(bench, ["document", str(captions), "-o", str(captions)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    text = (captions / "a.md").read_text(encoding="utf-8")
+    assert text.startswith("# Figures\n\nIntro.") and "    layercast bench caption DATA\n" in text
+    assert "| coco_eval | 2 |" in text and "PASS  coco_eval: every caption comes back: 2 of 2" in text
+    assert str(captions) not in text
+
+
+def test_every_benchmark_stands_in_a_document() -> None:
+    told = {section.words[0] for each in document.DOCUMENTS for section in each.sections}
+    assert set(NAMES) - told <= {"document", "transport"}, "transport has figures of its own"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """`layercast bench document DATA`: writes docs/rate-quality.md and docs/robustness.md anew from the benchmarks.
 
-Each section is a sentence, a command and what it printed. Nothing is typed in by hand, so losses stand there as wins do.
+Each section is a sentence, a command and what it printed. Nothing is typed in by hand: losses stand as wins do.
 """
 
 from __future__ import annotations

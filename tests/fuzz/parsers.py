@@ -145,16 +145,16 @@ def parse_packet(data: bytes) -> None:
 
 
 PARSERS = (
-    Parser("header", lambda: [data[:8] for data in streams()], stream.parse_header, 3000),
+    Parser("header", lambda: [data[:8] for data in streams()], stream.parse_header, 3500),
     Parser("container", streams, read_container, 6000),
     Parser("packet", _packets, parse_packet, 5000),
     Parser("caption", lambda: [caption.encode(text, 0) for text in TEXTS],
-           _whole_and_cut(lambda data, whole: caption.decode(data, 0, whole)), 1500),
+           _whole_and_cut(lambda data, whole: caption.decode(data, 0, whole)), 1200),
     Parser("meta", lambda: [meta.encode(FACTS)], _whole_and_cut(meta.decode), 2500),
     Parser("regions", region_payloads, _whole_and_cut(lambda data, whole: regions.decode(data, 0, whole)), 1000),
-    Parser("edges", layer_payloads(Kind.EDGES), feed_layer(Kind.EDGES), 300),
-    Parser("latent", layer_payloads(Kind.LATENT), feed_layer(Kind.LATENT), 400),
-    Parser("residual", layer_payloads(Kind.RESIDUAL), feed_layer(Kind.RESIDUAL), 300),
+    Parser("edges", layer_payloads(Kind.EDGES), feed_layer(Kind.EDGES), 200),
+    Parser("latent", layer_payloads(Kind.LATENT), feed_layer(Kind.LATENT), 300),
+    Parser("residual", layer_payloads(Kind.RESIDUAL), feed_layer(Kind.RESIDUAL), 250),
     Parser("whole stream", lambda: streams() + 3 * small_streams(), decode_whole, 300),
 )  # fmt: skip
 ERRORS = (FormatError, wire.WireError)

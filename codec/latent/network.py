@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec import models
-from codec.integer import FRACTION, Array, Conv, clamp, rectify, shuffle
+from codec.integer import Array, Conv, clamp, rectify, shuffle
 
 SPREADS = 32
 
@@ -65,7 +65,8 @@ class Network:
 
     def picture(self, state: Array, field: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The base picture uint8[H,W,3] from the state at scale 4 and the enlarged thumbnail of the same shape."""
-        return np.clip(shuffle(self.head(state), 4) + field, 0, 255).astype(np.uint8)
+        painted: NDArray[np.uint8] = np.clip(shuffle(self.head(state), 4) + field, 0, 255).astype(np.uint8)
+        return painted
 
     def _block(self, scale: int, state: Array) -> Array:
         first, second = self.blocks[scale]
@@ -92,8 +93,3 @@ def load(weights: int) -> Network:
             for i, (s, c) in enumerate(stored["steps"])
         ),
     )
-
-
-def one(count: int) -> float:
-    """`count` as an activation."""
-    return float(count << FRACTION)

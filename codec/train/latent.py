@@ -29,7 +29,7 @@ from codec.train.latent_model import TINY, Config, Network
 from codec.train.thumbnail import thumbnails
 
 PIXELS = 768 * 512
-TARGETS = (110, 170, 300, 700, 1700)  # bytes of each step on a picture of PIXELS
+TARGETS = (300, 400, 650, 1500, 4000)  # bytes of each step on PIXELS of busy crops; quiet photos need a third
 CROP = 192
 RAMP = 1500  # batches over which bits become dear, lest latents fall silent before they are understood
 

@@ -2,7 +2,7 @@
 
 It stands in until a captioner writes sentences of its own. Photos are compared by pooled EfficientNet-Lite1 features,
 reduced to a few dozen dimensions. codec/train/caption_index.py makes the index: `base` from 80 COCO photos, so that
-most guesses are wide of the mark, `research` from 2,250 Flickr8k photos (non-commercial research only).
+most guesses are wide of the mark, `research` from Flickr8k photos (non-commercial research only).
 
     photo ─► 240x240 ─► EfficientNet-Lite1 ─► 1,280 means ─► index: mean, axes ─► most similar photo's sentence
 """

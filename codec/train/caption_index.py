@@ -17,6 +17,7 @@ import os
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -53,14 +54,16 @@ def folder_pictures(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 def vectors_of(pictures: Iterator[tuple[str, bytes]], cache: Path) -> Vectors:
     """Pooled features by name; kept in `cache`."""
-    vectors: Vectors = dict(load_file(cache)) if cache.is_file() else {}
-    for i, (name, data) in enumerate(tqdm(pictures, desc=cache.stem, disable=None)):
-        if name not in vectors:
-            vectors[name] = features(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
-            if i % 200 == 199:
-                save_file(vectors, cache)
-    save_file(vectors, cache)
-    return vectors
+    kept: Vectors = dict(load_file(cache)) if cache.is_file() else {}
+    names = []
+    for name, data in tqdm(pictures, desc=cache.stem, disable=None):
+        names.append(name)
+        if name not in kept:
+            kept[name] = features(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
+            if len(kept) % 200 == 0:
+                save_file(kept, cache)
+    save_file(kept, cache)
+    return {name: kept[name] for name in names}
 
 
 def sentences_of(data: Path, name: str) -> Sentences:
@@ -158,6 +161,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=default, required=not default, help="folder of data sets")
     parser.add_argument("--work", type=Path, required=True, help="folder that keeps the features")
     parser.add_argument("--set", default="base", choices=["base", "research"])
+    parser.add_argument("--photos", type=int, help="use only the first so many training photos")
     arguments = parser.parse_args()
     data, work = arguments.data, arguments.work
     work.mkdir(parents=True, exist_ok=True)
@@ -166,7 +170,7 @@ def main() -> None:
         sentences = sentences_of(data, "coco_train_mini.tsv")
     else:
         tars = [data / "flickr8k" / f"train-{i}.tar" for i in (0, 1)]
-        vectors = vectors_of(tar_pictures(*tars), work / "flickr8k_train.safetensors")
+        vectors = vectors_of(islice(tar_pictures(*tars), arguments.photos), work / "flickr8k_train.safetensors")
         sentences = sentences_of(data, "flickr8k_train.tsv")
     agreement = Agreement(sentences)
     index = index_of(vectors, sentences, agreement)

@@ -74,3 +74,9 @@ def test_missing_packages_are_one_clear_line(monkeypatch: pytest.MonkeyPatch) ->
 def test_torch_is_imported_only_for_a_guess() -> None:
     code = "import sys, codec.extract.caption, codec.caption; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_research_index_is_whole() -> None:
+    index = models.load("research", "caption_index")
+    assert len(_sentences("research")) == len(index["photos"])
+    assert "non-commercial" in (models.FOLDER / "research" / "caption_index.LICENSE").read_text()

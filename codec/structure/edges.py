@@ -19,10 +19,13 @@ from codec.structure.codebook import Codebook, codebooks, shown
 from codec.structure.context import decode_tokens
 from codec.structure.network import EdgeNetwork
 from codec.structure.ridges import lines
-from codec.structure.search import choose
+from codec.structure.search import fit
 
 SCALE = 4  # base pixels a pixel of the map
 CHUNKS = 2
+BUDGETS = (150, 350)  # most bytes of the coarse and the fine chunk of a map of REFERENCE pixels, and in proportion
+REFERENCE = 192 * 128  # a picture of 768x512
+LEAST = 32  # bytes that even the smallest map may take
 
 Map = NDArray[np.uint8]
 
@@ -48,6 +51,11 @@ def map_shape(header: Header) -> tuple[int, int]:
     return -(-height // SCALE), -(-width // SCALE)
 
 
+def budget(index: int, pixels: int) -> int:
+    """Bytes that the encoder allows itself for a chunk of a map of so many pixels."""
+    return min(MAX_LENGTH, max(LEAST, BUDGETS[index] * pixels // REFERENCE))
+
+
 def extract(base_picture: Map, weights: int | str = 1) -> Map:
     """Edge strength uint8[ceil(h/4),ceil(w/4)] of a base picture uint8[h,w,C], C = 1..4 (grey, grey+alpha, RGB, RGBA).
 
@@ -58,12 +66,15 @@ def extract(base_picture: Map, weights: int | str = 1) -> Map:
 
 
 def encode(strength: Map, header: Header) -> list[bytes]:
-    """The payloads of chunk 0 (coarse) and 1 (fine) of a map of `map_shape(header)` (ValueError otherwise)."""
+    """The payloads of chunk 0 (coarse) and 1 (fine) of a map of `map_shape(header)` (ValueError otherwise).
+
+    Simple maps cost what their lines cost, busy ones at most about `budget`: their faintest lines are left out.
+    """
     if strength.shape != map_shape(header):
         raise ValueError(f"a map of {strength.shape}; this picture's is {map_shape(header)}")
     coarse, fine = codebooks(header.weights)
-    tokens, first = _fitting(coarse, strength, _blank(coarse, header))
-    _, second = _fitting(fine, strength, coarse.paint(tokens))
+    tokens, first = fit(coarse, strength, _blank(coarse, header), budget(0, strength.size))
+    _, second = fit(fine, strength, coarse.paint(tokens), budget(1, strength.size))
     return [first, second]
 
 
@@ -126,16 +137,6 @@ def _blank(coarse: Codebook, header: Header) -> NDArray[np.int32]:
     """An unpainted map, its sides rounded up to whole coarse cells."""
     rows, columns = map_shape(header)
     return np.zeros((rows + -rows % coarse.cell, columns + -columns % coarse.cell), np.int32)
-
-
-def _fitting(book: Codebook, strength: Map, under: NDArray[np.int32]) -> tuple[NDArray[np.int32], bytes]:
-    """Tokens and payload at the codebook's price, or a higher one where the payload would not fit a chunk."""
-    price = book.price
-    tokens, payload = choose(book, strength, under, price)
-    while len(payload) > MAX_LENGTH:
-        price *= 2
-        tokens, payload = choose(book, strength, under, price)
-    return tokens, payload
 
 
 def _decode(book: Codebook, under: NDArray[np.int32], payload: bytes, whole: bool) -> NDArray[np.int32]:

@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec.entropy import BitEncoder
+from codec.stream import MAX_LENGTH
 from codec.structure.codebook import Codebook
 from codec.structure.context import PHASES, UNKNOWN, Tokens, encode_phase, put_phase
 
 SWEEPS = 2
+TRIES = 8  # prices tried to keep a payload within its budget
 
 Floats = NDArray[np.float32]
 
@@ -54,6 +56,21 @@ def choose(
             _add_windows(book, left, (before - atoms[best]) * valid, phase)
         painted = tokens
     return painted, encoder.finish()
+
+
+def fit(book: Codebook, target: NDArray[np.uint8], under: NDArray[np.int32], most: int) -> tuple[Tokens, bytes]:
+    """`choose` at the codebook's price, or at the first of a few higher ones that keeps the payload within `most`.
+
+    Within MAX_LENGTH always; a map of noise may stay above a smaller `most`.
+    """
+    price = book.price
+    tokens, payload = choose(book, target, under, price)
+    tries = 0
+    while len(payload) > MAX_LENGTH or (len(payload) > most and tries < TRIES):
+        price *= max(1.1, (len(payload) / most) ** 1.5)
+        tokens, payload = choose(book, target, under, price)
+        tries += 1
+    return tokens, payload
 
 
 def _add_windows(book: Codebook, picture: Floats, windows: Floats, phase: int) -> None:

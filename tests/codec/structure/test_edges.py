@@ -16,8 +16,8 @@ import pytest
 from codec import structure
 from codec.stream import MAX_LENGTH, Header, Kind
 from codec.structure.codebook import codebooks, shown
-from codec.structure.edges import EdgeDecoder
-from codec.structure.search import choose
+from codec.structure.edges import EdgeDecoder, budget
+from codec.structure.search import fit
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "structure"
 SETS = (0, 1)
@@ -62,9 +62,9 @@ def test_the_decoder_sees_what_the_encoder_chose(size: tuple[int, int], weights:
     payloads = structure.encode(strength, header)
     coarse, fine = codebooks(weights)
     shape = [n + -n % 8 for n in strength.shape]
-    tokens, first = choose(coarse, strength, np.zeros(shape, np.int32), coarse.price)
+    tokens, first = fit(coarse, strength, np.zeros(shape, np.int32), budget(0, strength.size))
     painted = coarse.paint(tokens)
-    more, second = choose(fine, strength, painted, fine.price)
+    more, second = fit(fine, strength, painted, budget(1, strength.size))
     crop = (slice(strength.shape[0]), slice(strength.shape[1]))
     assert payloads == [first, second]
     assert np.array_equal(decoded(header, [first]), shown(painted)[crop])
@@ -87,10 +87,18 @@ def test_an_empty_map_costs_next_to_nothing() -> None:
     assert not decoded(header, payloads).any()
 
 
-def test_a_map_of_noise_still_fits_its_chunks() -> None:
-    header = Header(1024, 1024, weights=0)
-    noise = np.random.default_rng(1).integers(0, 256, structure.map_shape(header)).astype(np.uint8)
-    assert all(len(payload) <= MAX_LENGTH for payload in structure.encode(noise, header))
+def test_budgets_grow_with_the_picture_and_stay_within_a_chunk() -> None:
+    assert (budget(0, 192 * 128), budget(1, 192 * 128)) == (150, 350)
+    assert budget(0, 1) == 32 and budget(1, 256 * 256) < MAX_LENGTH
+
+
+@pytest.mark.parametrize("weights", SETS)
+def test_a_busy_map_keeps_to_its_budget(weights: int) -> None:
+    header = Header(400, 300, weights=weights)
+    y, x = np.mgrid[:75, :100]
+    busy = np.where((x // 3 + y // 4) % 2, 255, 0).astype(np.uint8)
+    coarse, fine = structure.encode(busy, header)
+    assert len(coarse) <= budget(0, busy.size) and len(fine) <= budget(1, busy.size)
 
 
 def test_a_map_of_another_size_is_refused() -> None:

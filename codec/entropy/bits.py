@@ -21,17 +21,20 @@ _RUN = 1024  # decisions decoded at once where a cut may fall
 _FILLER = 64  # filler bytes before zeros follow: an undamaged payload never reads that far beyond its end
 _WORD_BITS = 32
 
+# Chance of decision 0, the coder's symbol 1, for each probability of decision 1: k/2^16 as exact floats.
+_CHANCE = 1.0 - np.clip(np.arange(1 << 16), 1, None) * 2.0**-16
+
 Bits = NDArray[np.uint8]
 
 
-def _probabilities(p1: ArrayLike) -> NDArray[np.float64]:
-    """Probabilities of decision 1 as exact floats. `p1` in 1..65535, in units of 2^-16; ValueError otherwise."""
+def _checked(p1: ArrayLike) -> NDArray[np.int64]:
+    """Probabilities of decision 1, [n], in units of 2^-16; ValueError unless they are whole and in 1..65535."""
     units = np.atleast_1d(np.asarray(p1))
     if units.dtype.kind not in "iu" or units.ndim != 1:
         raise ValueError("probabilities must be a 1-D integer array")
     if units.size and not (1 <= units.min() and units.max() <= 65535):
         raise ValueError("probabilities must lie in 1..65535")
-    return units.astype(np.float64) * 2.0**-16
+    return units.astype(np.int64)
 
 
 class BitEncoder:
@@ -43,11 +46,11 @@ class BitEncoder:
     def put(self, bits: ArrayLike, p1: ArrayLike) -> None:
         """Appends decisions `bits` (0 or 1, [n]) that are 1 with probability `p1` / 2^16 (integers, [n])."""
         decisions = np.atleast_1d(np.asarray(bits)).astype(np.int32)
-        probabilities = _probabilities(p1)
+        probabilities = _checked(p1)
         if decisions.shape != probabilities.shape:
             raise ValueError(f"{decisions.shape} decisions but {probabilities.shape} probabilities")
         if decisions.size:
-            self._coder.encode(1 - decisions, _MODEL, 1.0 - probabilities)
+            self._coder.encode(1 - decisions, _MODEL, _CHANCE[probabilities])
 
     def finish(self) -> bytes:
         """The payload: the shortest bytes that decode to the same decisions when 0xFF follows them."""
@@ -77,11 +80,13 @@ class _Continued:
         self._top = False  # in the remainder above the 2^24 parts: every further decision is 0
 
     def get(self, p: NDArray[np.float64]) -> Bits:
+        """Decisions for the chances `p` of decision 0."""
         if self._top or not p.size:
             return np.zeros(p.size, dtype=np.uint8)
         before = self._coder.clone()
         try:
-            return 1 - np.asarray(self._coder.decode(_MODEL, 1.0 - p)).astype(np.uint8)
+            bits: Bits = (self._coder.decode(_MODEL, p) ^ 1).astype(np.uint8)
+            return bits
         except (KeyboardInterrupt, SystemExit, MemoryError):
             raise
         except BaseException:  # AssertionError, or PanicException, which is no Exception: a damaged payload
@@ -108,7 +113,7 @@ class BitDecoder:
 
     def get(self, p1: ArrayLike) -> Bits:
         """Decisions (uint8, shape [m], m <= n) for probabilities `p1` / 2^16 of a 1 (integers 1..65535, shape [n])."""
-        p = _probabilities(p1)
+        p = _CHANCE[np.atleast_1d(np.asarray(p1))]
         if self._lower is None:
             return self._upper.get(p)
         runs = []
@@ -129,5 +134,5 @@ class BitDecoder:
 
 def ideal_bits(bits: ArrayLike, p1: ArrayLike) -> float:
     """Information content of decisions `bits` under probabilities `p1` / 2^16 of a 1, in bits."""
-    p = _probabilities(p1)
-    return float(-np.log2(np.where(np.atleast_1d(np.asarray(bits)) > 0, p, 1.0 - p)).sum())
+    p = _CHANCE[_checked(p1)]
+    return float(-np.log2(np.where(np.atleast_1d(np.asarray(bits)) > 0, 1.0 - p, p)).sum())

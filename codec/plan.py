@@ -36,6 +36,7 @@ _NEEDS_OF = {Kind.EDGES: "codec.structure.edges", Kind.LATENT: "codec.latent.lay
 
 class _Layer(Protocol):
     def needs(self, header: Header, index: int) -> tuple[Key, ...]: ...
+    def area(self, header: Header, index: int) -> tuple[int, int, int, int]: ...
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,23 @@ def needs_of(header: Header, key: Key) -> tuple[Key, ...]:
         return cast(_Layer, import_module(_NEEDS_OF[kind])).needs(header, index)
     except IndexError:
         return ()
+
+
+def area_of(header: Header, key: Key) -> tuple[int, int, int, int]:
+    """(x0, y0, x1, y1), ends excluded: the pixels of the exact picture that a chunk can change; none for a text.
+
+    A latent changes the base, whose coefficients stand in for the residual's where those are unknown: its area grows by
+    the reach of the residual's transform. A pure function of header and key.
+    """
+    kind, index = key
+    if kind == Kind.RESIDUAL:
+        return cast(_Layer, import_module("codec.residual")).area(header, index)
+    if kind != Kind.LATENT:
+        return 0, 0, 0, 0
+    from codec.residual.layout import REACH
+
+    x0, y0, x1, y1 = cast(_Layer, import_module("codec.latent")).area(header, index)
+    return max(0, x0 - REACH), max(0, y0 - REACH), min(header.width, x1 + REACH), min(header.height, y1 + REACH)
 
 
 def protection_of(header: Header, key: Key) -> str:

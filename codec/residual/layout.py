@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from codec.residual.passes import Links
 from codec.residual.tables import PASSES, ROLES
-from codec.residual.transform import CELL, GROUPS, band_shape, to_cells
+from codec.residual.transform import CELL, GROUPS, LEVELS, band_shape, to_cells
 from codec.stream import Header
 
 LUMA, COLOUR, ALPHA = "luma", "colour", "alpha"
@@ -127,6 +127,11 @@ def _reach(group: int) -> int:
     """Pixels beyond its own 2^level that a coefficient can change: 6 samples by its own level, 3 by each finer one."""
     level = GROUPS - max(group, 1)
     return 6 * (1 << level - 1) + 3 * ((1 << level - 1) - 1)
+
+
+# How far a pixel of the base can change the corrected picture: 6 samples by each level of the analysis, and then as far
+# as a coefficient reaches. Beyond the first pixels only the transform's rounding is left of it.
+REACH = 6 * ((1 << LEVELS) - 1) + _reach(1)
 
 
 class Layout:

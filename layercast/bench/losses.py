@@ -157,21 +157,11 @@ def measure_useless(path: Path) -> Useless:
     )
 
 
-def _area(header: Header, key: Key) -> tuple[int, int, int, int]:
-    """x0, y0, x1, y1 of the pixels that a chunk can change; nothing for one that carries no pixels."""
-    from codec import latent, residual
-    from codec.stream import Kind
-
-    kind, index = key
-    if kind == Kind.LATENT:
-        return latent.area(header, index)
-    return residual.area(header, index) if kind == Kind.RESIDUAL else (0, 0, 0, 0)
-
-
 def measure_spread(path: Path, most: int) -> Spread:
     """Removes up to `most` latent chunks, one at a time, from the full stream and looks where pixels change."""
     import numpy as np
 
+    from codec.plan import area_of
     from codec.stream import Kind
     from layercast.bench.streams import picture_of
 
@@ -183,7 +173,7 @@ def measure_spread(path: Path, most: int) -> Spread:
     for key in latents:
         changed = (picture_of(_without(header, chunks, {key})) != full).any(axis=2)
         for other in {key} | needing[key]:
-            x0, y0, x1, y1 = _area(header, other)
+            x0, y0, x1, y1 = area_of(header, other)
             changed[y0:y1, x0:x1] = False
         if np.any(changed):
             escaped.append(key[1])

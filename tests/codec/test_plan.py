@@ -120,3 +120,14 @@ def test_needs_have_no_cycles_and_no_texts(size: tuple[int, int]) -> None:
 def test_chunks_that_cannot_exist_need_nothing() -> None:
     for kind in Kind:
         assert plan.needs_of(HEADER, (kind, (1 << 24) - 1)) in ((), ((Kind.EDGES, 0),))
+
+
+def test_areas_hold_what_a_lost_latent_changes() -> None:
+    """The base stands in for unknown coefficients, so a latent's area reaches as far as the residual's transform."""
+    header = Header(4000, 3000, 3, 0, 20)
+    for index in range(1, 20):
+        inner, outer = latent.area(header, index), plan.area_of(header, (Kind.LATENT, index))
+        assert outer[0] <= inner[0] and outer[1] <= inner[1] and inner[2] <= outer[2] and inner[3] <= outer[3]
+        assert 0 <= outer[0] < outer[2] <= 4000 and 0 <= outer[1] < outer[3] <= 3000
+    assert plan.area_of(header, (Kind.CAPTION, 0)) == (0, 0, 0, 0)
+    assert plan.area_of(header, (Kind.RESIDUAL, 0)) == residual.area(header, 0)

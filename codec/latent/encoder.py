@@ -14,7 +14,7 @@ from codec.latent.geometry import GRID, base_size, reduction
 from codec.latent.layout import tiles
 from codec.stream import Header
 
-DEAD_ZONE = 0.10  # how far below a half a latent is still rounded towards its prediction
+DEAD_ZONE = 0.05  # how far below a half a latent is still rounded towards its prediction
 
 
 def base_picture(picture: NDArray[np.uint8]) -> Array:

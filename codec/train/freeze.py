@@ -52,6 +52,25 @@ def whole_numbers(
     return exact, analysis
 
 
+def thawed(weights: int | str, network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The parameters of `network` as a weights set holds them: training can go on from there without a checkpoint."""
+    exact, analysis = models.load(weights, "latent"), models.load(weights, "analysis")
+    state = {}
+    for name, parameter in network.state_dict().items():
+        layer = name.rpartition(".")[0]
+        if name in analysis:
+            numbers = analysis[name].astype(np.float64)
+        else:
+            one = 2.0 ** exact[f"{layer}.shift"].astype(np.float64)
+            half = 0 if name.endswith("weight") else np.floor(one / 2)
+            numbers = (exact[name] - half) / (one if name.endswith("weight") else one * (1 << integer.FRACTION))
+        if name.endswith("weight"):
+            outputs, inputs, size, _ = parameter.shape
+            numbers = numbers.reshape(size, size, inputs, outputs).transpose(3, 2, 0, 1)
+        state[name] = torch.from_numpy(np.ascontiguousarray(numbers)).to(parameter.dtype)
+    return state
+
+
 def flat_table(steps: int) -> NDArray[np.uint16]:
     return np.full((steps, network.SPREADS, LARGEST), 1 << 15, dtype=np.uint16)
 

@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from codec.latent.thumbnail import upsample
 from codec.train import photos
+from codec.train.freeze import thawed
 from codec.train.latent_model import TINY, Config, Network
 from codec.train.thumbnail import thumbnails
 
@@ -111,7 +112,7 @@ def _scaled(photo: np.ndarray) -> list[np.ndarray]:
     return found
 
 
-def train(runs: Path, hours: float, device: str, batch: int, rate: float, total: int, tiny: bool) -> None:
+def train(runs: Path, hours: float, device: str, batch: int, rate: float, total: int, tiny: bool, thaw: bool) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     network = Network(TINY if tiny else Config()).to(device, memory_format=torch.channels_last)
@@ -123,6 +124,9 @@ def train(runs: Path, hours: float, device: str, batch: int, rate: float, total:
         network.load_state_dict(saved["network"])
         optimiser.load_state_dict(saved["optimiser"])
         rates, step, spent = Rates(**saved["rates"]), saved["step"], saved["seconds"]
+    elif thaw:
+        network.load_state_dict(thawed("tiny" if tiny else "base", network))
+        step = RAMP
     crops = Crops(runs / "train.npz", seed=step)
     started = time.monotonic()
     before, until = spent, spent + 3600 * hours
@@ -165,12 +169,13 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=8e-4)
     parser.add_argument("--steps", type=int, default=100000)
     parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--thaw", action="store_true", help="without a checkpoint, start from codec/weights")
     parser.add_argument("--data", type=Path, help="folder of the data sets, for prepare")
     a = parser.parse_args()
     if a.action == "prepare":
         prepare(a.data, a.runs)
         return
-    train(a.runs, a.hours, a.device, a.batch, a.rate, a.steps, a.tiny)
+    train(a.runs, a.hours, a.device, a.batch, a.rate, a.steps, a.tiny, a.thaw)
 
 
 if __name__ == "__main__":

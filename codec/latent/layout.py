@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from codec.latent import network
-from codec.latent.geometry import GRID, base_size, grid_size, reduction
+from codec.latent.geometry import GRID, grid_size, reduction
 from codec.stream import Header, Key, Kind
 
 # Base pixels that one chunk of a step covers at most: about 100 to 250 bytes of a busy photo.
@@ -124,6 +124,3 @@ def area(header: Header, index: int) -> tuple[int, int, int, int]:
         min(header.width, wide.x1 << k),
         min(header.height, wide.y1 << k),
     )
-
-
-__all__ = ["Tile", "area", "base_size", "count", "needs", "reach", "tiles"]

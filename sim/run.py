@@ -22,9 +22,10 @@ class LinkChannel:
         self.largest = 65507
         self.overhead = out.overhead
         self.waiting = 0
+        self.closed: str | None = None
+        self.wake = wake
         self._out = out
         self._inbox: deque[bytes] = deque()
-        self._wake = wake
         back.arrived = self._take
 
     def send(self, data: bytes) -> None:
@@ -35,7 +36,10 @@ class LinkChannel:
 
     def _take(self, packet: Packet) -> None:
         self._inbox.append(packet.data)
-        self._wake()
+        self.wake()
+
+    def close(self) -> None:
+        self.closed = "closed here"
 
 
 class _End:

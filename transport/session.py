@@ -21,6 +21,7 @@ from transport import wire
 from transport.assemble import Assembly
 from transport.estimate import Estimate
 from transport.events import Event, GroupStarted, ItemDelivered, ItemDropped, ItemReceived
+from transport.fields import varint_size
 from transport.pace import Pacer
 from transport.ranges import Ranges
 from transport.repair import BASE, ONE_WAY, WITH_FEEDBACK, Flight, Policy, Sent
@@ -188,7 +189,7 @@ class Sender:
                 break
             head = self._preambles.get(group, b"") if item.cls == BASE and not preamble else b""
             offset, size = outgoing.next_piece()
-            more = 1 + wire.varint_size(len(segments[-1].payload)) if segments else 0
+            more = 1 + varint_size(len(segments[-1].payload)) if segments else 0
             cost = more + wire.segment_size(item.index, offset) + (1 + len(head) if head else 0)
             room = self.config.packet_size - used - cost
             if segments and not self._worth_splitting(outgoing, size, room):

@@ -1,21 +1,22 @@
 """Packets to bytes and back: the only module that knows the wire. WIRE.md is normative, this follows it.
 
-Two shapes: `Data`, pieces of items of one group, each of which says where it belongs; and `Ack`, what a receiver tells
-its sender. `parse` is total: any bytes give a packet or `WireError`, and one packet has exactly one form, so that
-`encode(parse(data)) == data`.
+`Data`: pieces of items of one group, each of which says where it belongs; `Ack`: what a receiver tells its sender;
+requests and their answers are in `control`. `parse` is total: any bytes give a packet or `WireError`, and one packet
+has exactly one form, so that `encode(parse(data)) == data`.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
-CLASSES: Final = 4
+from transport import control
+from transport.fields import CLASSES, MAX_VARINT, NUMBERS, Reader, WireError, put_varint, varint_size
+
+__all__ = ["CLASSES", "NUMBERS", "Ack", "Data", "Packet", "Segment", "WireError", "head_size", "parse", "segment_size"]
+
 MAX_PREAMBLE: Final = 8
-MAX_VARINT: Final = (1 << 22) - 1
 MAX_INDEX: Final = MAX_VARINT
 MAX_ITEM: Final = MAX_VARINT
 MAX_GROUP: Final = 0xFFFFFFFF
-NUMBERS: Final = 1 << 16
-"""Packet numbers travel by their low 16 bits."""
 MAX_RUNS: Final = 64
 """Runs of received numbers in one acknowledgement."""
 MAX_SPAN: Final = NUMBERS // 2
@@ -24,10 +25,6 @@ MAX_SPAN: Final = NUMBERS // 2
 _DATA, _PREAMBLE, _NUMBER = 0x80, 0x40, 0x20
 _OFFSET, _FINAL, _MORE = 0x04, 0x02, 0x01
 _ACK = 0x01
-
-
-class WireError(ValueError):
-    """Bytes of the peer that are no packet; the message names the offset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +60,11 @@ class Data:
             out.append(flags)
             if place == 0:
                 out += self._head()
-            _put_varint(out, segment.index)
+            put_varint(out, segment.index)
             if segment.offset:
-                _put_varint(out, segment.offset)
+                put_varint(out, segment.offset)
             if not last:
-                _put_varint(out, len(segment.payload))
+                put_varint(out, len(segment.payload))
             out += segment.payload
         return bytes(out)
 
@@ -97,29 +94,31 @@ class Ack:
         out = bytearray([_ACK])
         out += (self.largest % NUMBERS).to_bytes(2, "big")
         out += (self.received % (1 << 32)).to_bytes(4, "big")
-        _put_varint(out, min(max(round(self.delay * 1000), 0), MAX_VARINT))
+        put_varint(out, min(max(round(self.delay * 1000), 0), MAX_VARINT))
         expected = 0
         for place, (near, far) in enumerate(self.ranges):
             gap = near - expected
             if far < near or (gap < 1 if place else gap != 0):
                 raise ValueError("ranges start at 0, do not touch and go away from the largest")
             if place:
-                _put_varint(out, gap - 1)
-            _put_varint(out, far - near)
+                put_varint(out, gap - 1)
+            put_varint(out, far - near)
             expected = far + 1
         if not 1 <= len(self.ranges) <= MAX_RUNS or expected > MAX_SPAN:
             raise ValueError(f"an acknowledgement has 1 to {MAX_RUNS} ranges and reaches back less than 2^15 packets")
         return bytes(out)
 
 
-Packet = Data | Ack
+Packet = Data | Ack | control.Request | control.Heard
 
 
 def parse(data: bytes) -> Packet:
     """The packet that these bytes are. Raises WireError, nothing else, whatever the bytes."""
     if not data:
         raise WireError("an empty packet")
-    return _parse_data(data) if data[0] & _DATA else _parse_ack(data)
+    if data[0] & _DATA:
+        return _parse_data(data)
+    return _parse_ack(data) if data[0] == _ACK else control.parse(Reader(data))
 
 
 def head_size(numbered: bool, preamble: int) -> int:
@@ -132,13 +131,6 @@ def segment_size(index: int, offset: int) -> int:
     return varint_size(index) + (varint_size(offset) if offset else 0)
 
 
-def varint_size(value: int) -> int:
-    """Bytes that a varint takes: 1 below 2^7, 2 below 2^14, 3 below 2^22."""
-    if not 0 <= value <= MAX_VARINT:
-        raise ValueError(f"{value} is outside 0 .. {MAX_VARINT}")
-    return 1 if value < 1 << 7 else 2 if value < 1 << 14 else 3
-
-
 def _segment_flags(segment: Segment, last: bool) -> int:
     if not 0 <= segment.cls < CLASSES or segment.offset + len(segment.payload) > MAX_ITEM:
         raise ValueError("a segment has a class of 0-3 and ends within 2^22 - 1 bytes")
@@ -148,48 +140,8 @@ def _segment_flags(segment: Segment, last: bool) -> int:
     return flags | (_FINAL if segment.final else 0) | (0 if last else _MORE)
 
 
-def _put_varint(out: bytearray, value: int) -> None:
-    size = varint_size(value)
-    prefix = (0, 0x80, 0xC0)[size - 1]
-    out += (value | prefix << 8 * (size - 1)).to_bytes(size, "big")
-
-
-class _Reader:
-    """Takes fields off the front of a packet; every shortage is a WireError with its offset."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.at = 0
-
-    def fail(self, what: str) -> WireError:
-        return WireError(f"{what} at byte {self.at}")
-
-    def take(self, size: int) -> bytes:
-        if self.at + size > len(self.data):
-            raise self.fail(f"{size} bytes wanted, {len(self.data) - self.at} left")
-        self.at += size
-        return self.data[self.at - size : self.at]
-
-    def uint(self, size: int) -> int:
-        return int.from_bytes(self.take(size), "big")
-
-    def varint(self) -> int:
-        first = self.uint(1)
-        if first < 0x80:
-            return first
-        size = 2 if first < 0xC0 else 3
-        value = (first & (0x3F)) << 8 * (size - 1) | self.uint(size - 1)
-        if varint_size(value) != size:
-            raise self.fail("a number that has a shorter form")
-        return value
-
-    @property
-    def left(self) -> int:
-        return len(self.data) - self.at
-
-
 def _parse_data(data: bytes) -> Data:
-    reader = _Reader(data)
+    reader = Reader(data)
     flags = reader.uint(1)
     group = reader.uint(4)
     number = reader.uint(2) if flags & _NUMBER else None
@@ -208,7 +160,7 @@ def _parse_data(data: bytes) -> Data:
     return Data(group, tuple(segments), number, preamble)
 
 
-def _parse_segment(reader: _Reader, flags: int) -> Segment:
+def _parse_segment(reader: Reader, flags: int) -> Segment:
     index = reader.varint()
     offset = 0
     if flags & _OFFSET:
@@ -225,9 +177,8 @@ def _parse_segment(reader: _Reader, flags: int) -> Segment:
 
 
 def _parse_ack(data: bytes) -> Ack:
-    reader = _Reader(data)
-    if reader.uint(1) != _ACK:
-        raise reader.fail(f"control packet of unknown kind {data[0]}")
+    reader = Reader(data)
+    reader.uint(1)
     largest, received = reader.uint(2), reader.uint(4)
     delay = reader.varint() / 1000
     ranges: list[tuple[int, int]] = []

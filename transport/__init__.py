@@ -4,7 +4,8 @@
 none of the other packages, so anyone can use it for their own layered media.
 """
 
-from transport.events import Event, GroupStarted, ItemDelivered, ItemDropped, ItemReceived
+from transport.control import NOTHING
+from transport.events import Event, GroupStarted, ItemDelivered, ItemDropped, ItemReceived, LevelWanted
 from transport.pace import packet_size
 from transport.repair import BASE, ONE_WAY, WITH_FEEDBACK, Policy
 from transport.schedule import Item, Key
@@ -13,6 +14,7 @@ from transport.wire import WireError
 
 __all__ = [
     "BASE",
+    "NOTHING",
     "ONE_WAY",
     "WITH_FEEDBACK",
     "Event",
@@ -22,6 +24,7 @@ __all__ = [
     "ItemDropped",
     "ItemReceived",
     "Key",
+    "LevelWanted",
     "Policy",
     "Receiver",
     "ReceiverConfig",

@@ -25,6 +25,18 @@ class Assembly:
         """Bytes of memory held, about."""
         return len(self.prefix) + self._waiting_cost
 
+    def gaps(self) -> list[tuple[int, int | None]]:
+        """Ranges of bytes (start, stop) that are not here; stop is None where the item's end is not known."""
+        found: list[tuple[int, int | None]] = []
+        at = len(self.prefix)
+        for offset, piece in zip(self._offsets, self._waiting, strict=True):
+            if offset > at:
+                found.append((at, offset))
+            at = offset + len(piece)
+        if self.length is None or at < self.length:
+            found.append((at, self.length))
+        return found
+
     def add(self, offset: int, payload: bytes, final: bool) -> bool:
         """Put a piece in; True if the prefix grew or the item is now complete.
 

@@ -36,4 +36,12 @@ class ItemDropped:
     key: Key
 
 
-Event = GroupStarted | ItemReceived | ItemDelivered | ItemDropped
+@dataclass(frozen=True, slots=True)
+class LevelWanted:
+    """Sender: the peer wants classes up to `upto` (NOTHING: stop) of a group, or (None) of all not named otherwise."""
+
+    group: int | None
+    upto: int
+
+
+Event = GroupStarted | ItemReceived | ItemDelivered | ItemDropped | LevelWanted

@@ -6,6 +6,7 @@ those that have bytes to send in order, and drops what has come too late togethe
 
 import heapq
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from transport.ranges import Ranges
@@ -60,6 +61,7 @@ class Outgoing:
     repeat_after: int = 0
     queued: bool = False
     closed: bool = False
+    preferred: bool = False
 
     def __post_init__(self) -> None:
         self.todo.add(0, self.units)
@@ -112,17 +114,22 @@ class Outgoing:
         return True
 
     def rank(self) -> tuple[float, ...]:
-        """Sort key. Repeats stand behind the first copies of the whole base of their group."""
+        """Sort key. Repeats stand behind the first copies of the whole base of their group, then chosen items."""
         deadline = math.inf if self.item.deadline is None else self.item.deadline
         if self.copies_sent and self.whole:
             return max(self.repeat_after, self.item.priority), 1, self.item.priority, deadline, self.order
+        if self.preferred:
+            return min(self.repeat_after, self.item.priority), 2, self.item.priority, deadline, self.order
         return self.item.priority, 0, self.item.priority, deadline, self.order
 
 
 class Schedule:
     """Items with bytes to send, best first."""
 
-    def __init__(self, newest_first: bool = False) -> None:
+    def __init__(self, newest_first: bool = False, wanted: Callable[[Item], bool] = lambda item: True) -> None:
+        """`wanted` says whether the peer wants an item now; one that it does not waits until `reconsider`."""
+        self._wanted = wanted
+        self._unwanted: list[Outgoing] = []
         self._items: dict[Key, Outgoing] = {}
         self._heap: list[tuple[tuple[float, ...], int, Outgoing]] = []
         self._deadlines: list[tuple[float, int, Key]] = []
@@ -157,6 +164,9 @@ class Schedule:
         """Queue an item that has bytes to send (again)."""
         if outgoing.pending and not outgoing.queued:
             outgoing.queued = True
+            if not self._wanted(outgoing.item):
+                self._unwanted.append(outgoing)
+                return
             outgoing.repeat_after = self._base_priority.get(outgoing.item.group, outgoing.item.priority)
             self._count += 1
             heapq.heappush(self._heap, (outgoing.rank(), self._count, outgoing))
@@ -165,10 +175,10 @@ class Schedule:
         """The item whose bytes go next; call `expire` before."""
         while self._heap:
             outgoing = self._heap[0][2]
-            if outgoing.pending:
+            if outgoing.pending and self._wanted(outgoing.item):
                 return outgoing
-            heapq.heappop(self._heap)
-            outgoing.queued = False
+            self.pop()
+            self.push(outgoing)
         return None
 
     def pop(self) -> None:
@@ -180,6 +190,32 @@ class Schedule:
         outgoing.closed = True
         self._items.pop(outgoing.item.key, None)
         self._needed_by.pop(outgoing.item.key, None)
+
+    def reconsider(self) -> None:
+        """The peer wants other things than before: queue what it wants now."""
+        waiting, self._unwanted = self._unwanted, []
+        for outgoing in waiting:
+            outgoing.queued = False
+            self.push(outgoing)
+
+    def prefer(self, keys: Iterable[Key]) -> None:
+        """Let items, and what they need, go right behind the base of their group; unknown keys are ignored."""
+        waiting = list(keys)
+        while waiting:
+            outgoing = self._items.get(waiting.pop())
+            if outgoing is None or outgoing.preferred:
+                continue
+            outgoing.preferred = True
+            waiting += [(outgoing.item.group, *need) for need in outgoing.item.needs]
+        queued = [outgoing for _, _, outgoing in self._heap]
+        self._heap = []
+        for outgoing in queued:
+            outgoing.queued = False
+            self.push(outgoing)
+
+    def of_group(self, group: int) -> list[Outgoing]:
+        """The items of a group that are submitted and not yet done."""
+        return [outgoing for key, outgoing in self._items.items() if key[0] == group]
 
     def expire(self, now: float) -> list[Key]:
         """Drop what is past its deadline, and what needs it; the keys dropped."""
@@ -214,5 +250,5 @@ class Schedule:
 
     @property
     def open_items(self) -> int:
-        """Items submitted and not yet done or dropped."""
-        return len(self._items)
+        """Items submitted, not yet done or dropped, and not waiting to be wanted."""
+        return len(self._items) - sum(not outgoing.closed for outgoing in self._unwanted)

@@ -14,24 +14,39 @@ Bytes from the peer never raise: what is no packet is counted in `stats` and dro
 """
 
 from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
 from transport import wire
 from transport.assemble import Assembly
+from transport.control import NOTHING, Entry, First, Heard, Held, Level, Partial, Request, runs_of
 from transport.estimate import Estimate
-from transport.events import Event, GroupStarted, ItemDelivered, ItemDropped, ItemReceived
+from transport.events import Event, GroupStarted, ItemDelivered, ItemDropped, ItemReceived, LevelWanted
 from transport.fields import varint_size
 from transport.pace import Pacer
 from transport.ranges import Ranges
 from transport.repair import BASE, ONE_WAY, WITH_FEEDBACK, Flight, Policy, Sent
 from transport.schedule import Item, Key, Outgoing, Schedule
+from transport.wants import Asking, Wants
 
-__all__ = ["Item", "Policy", "Receiver", "ReceiverConfig", "ReceiverStats", "Sender", "SenderConfig", "SenderStats"]
+__all__ = [
+    "NOTHING",
+    "Item",
+    "Policy",
+    "Receiver",
+    "ReceiverConfig",
+    "ReceiverStats",
+    "Sender",
+    "SenderConfig",
+    "SenderStats",
+]
 
 SMALLEST_PACKET = 40
 SMALLEST_PIECE = 24
 """Room below which it is not worth starting another piece in a packet."""
+MAX_CHOSEN = 1 << 16
+"""Items that one entry of a request can choose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +62,7 @@ class SenderConfig:
         feedback: False for one-way links: nothing is numbered, nothing awaited.
         policies: how each of the four classes is protected; None for the defaults of `repair`.
         newest_first: among items of equal priority and deadline, the last submitted goes first.
+        wait_for_request: send nothing until the receiver has said how far it wants everything (and so what it holds).
     """
 
     packet_size: int = 1100
@@ -57,6 +73,7 @@ class SenderConfig:
     feedback: bool = True
     policies: tuple[Policy, Policy, Policy, Policy] | None = None
     newest_first: bool = False
+    wait_for_request: bool = False
 
     def __post_init__(self) -> None:
         if self.packet_size < SMALLEST_PACKET:
@@ -86,7 +103,8 @@ class Sender:
         self.stats = SenderStats()
         self.estimate = Estimate(self.config.rate, self.config.initial_rate, self.config.initial_rtt)
         self._policies = self.config.policies or (WITH_FEEDBACK if self.config.feedback else ONE_WAY)
-        self._schedule = Schedule(self.config.newest_first)
+        self._wants = Wants()
+        self._schedule = Schedule(self.config.newest_first, self._is_wanted)
         self._pacer = Pacer(self.config.overhead)
         self._flight = Flight()
         self._preambles: dict[int, bytes] = {}
@@ -104,8 +122,11 @@ class Sender:
         fits = 0 <= item.group <= wire.MAX_GROUP and 0 <= item.cls < wire.CLASSES and 0 <= item.index <= wire.MAX_INDEX
         if not fits or len(item.payload) > wire.MAX_ITEM or not (item.payload or item.ends):
             raise ValueError(f"item {item.key} of {len(item.payload)} B is outside what the wire can carry")
-        if self._schedule.add(item, self._policies[item.cls]) is None:
+        outgoing = self._schedule.add(item, self._policies[item.cls])
+        if outgoing is None:
             self._events.append(ItemDropped(item.key))
+        else:
+            self._leave_out_held(outgoing)
 
     def cancel(self, group: int) -> None:
         """Send nothing more of a group."""
@@ -123,6 +144,9 @@ class Sender:
             packet = wire.parse(data)
         except wire.WireError:
             self.stats.malformed += 1
+            return
+        if isinstance(packet, Request):
+            self._handle_request(packet)
             return
         newest = self._number - 1
         largest = newest - (newest - packet.largest) % wire.NUMBERS if isinstance(packet, wire.Ack) else -1
@@ -144,32 +168,69 @@ class Sender:
     def next_timer(self) -> float | None:
         """When to call `handle_timer` and `poll_transmit` again if nothing comes before; None for never."""
         times = [self._flight.late_at, self._flight.silence_at(self._probe_time)]
-        if self._window_open and self._schedule.peek() is not None:
+        if self._wants.to_answer or (self._window_open and self._schedule.peek() is not None):
             times.append(self._pacer.ready_at())
         return min((time for time in times if time is not None), default=None)
 
     def poll_transmit(self, now: float) -> bytes | None:
         """The next datagram if one may leave at `now`: what goes in is chosen here and not before."""
         self._expire(now)
-        if not self._pacer.ready(now) or not self._window_open:
+        if not self._pacer.ready(now):
+            return None
+        if (heard := self._wants.poll_heard()) is not None:
+            self._note_sent(len(heard), now)
+            return heard
+        if not self._window_open:
             return None
         built = self._build()
         if built is None:
             return None
         data, pieces = built
         size = len(data) + self.config.overhead
-        self._pacer.handle_sent(len(data), self.estimate.pacing_rate, now)
+        self._note_sent(len(data), now)
         if self.config.feedback:
             sent = Sent(self._number, now, size, pieces)
             self.estimate.handle_sent(sent, self._flight.bytes, idle=self._schedule.peek() is None)
             self._flight.handle_sent(sent)
             self._number += 1
-        self.stats.packets += 1
-        self.stats.bytes += len(data)
         return data
 
     def next_event(self) -> Event | None:
         return self._events.popleft() if self._events else None
+
+    def _note_sent(self, size: int, now: float) -> None:
+        self._pacer.handle_sent(size, self.estimate.pacing_rate, now)
+        self.stats.packets += 1
+        self.stats.bytes += size
+
+    # --- requests ---
+
+    def _is_wanted(self, item: Item) -> bool:
+        if self.config.wait_for_request and not self._wants.begun:
+            return False
+        return self._wants.wanted(item.group, item.cls)
+
+    def _handle_request(self, request: Request) -> None:
+        entries = self._wants.handle_request(request)
+        for entry in entries:
+            if isinstance(entry, First):
+                of_runs = ((entry.group, cls, index) for cls, run in entry.runs for index in run)
+                self._schedule.prefer(islice(of_runs, MAX_CHOSEN))
+            elif isinstance(entry, Level):
+                self._events.append(LevelWanted(entry.group, entry.upto))
+            else:
+                for outgoing in self._schedule.of_group(entry.group):
+                    self._leave_out_held(outgoing)
+        if entries:
+            self._schedule.reconsider()
+
+    def _leave_out_held(self, outgoing: Outgoing) -> None:
+        """What the receiver has from before counts as delivered."""
+        item = outgoing.item
+        held = self._wants.held(*item.key)
+        if outgoing.handle_acked(0, outgoing.units if held is None else min(held, len(item.payload))):
+            self._schedule.close(outgoing)
+            self._events.append(ItemDelivered(item.key))
 
     # --- building ---
 
@@ -277,6 +338,7 @@ class ReceiverConfig:
         ack_delay: ... and at the latest after so many seconds.
         max_groups, max_items: groups and items kept track of; beyond them packets are dropped.
         max_bytes: bytes of unfinished and untaken items held, bookkeeping of pieces included.
+        packet_size: largest packet of a request, bytes.
     """
 
     ack_every: int = 2
@@ -284,6 +346,7 @@ class ReceiverConfig:
     max_groups: int = 256
     max_items: int = 1 << 17
     max_bytes: int = 16 << 20
+    packet_size: int = 200
 
 
 @dataclass
@@ -319,6 +382,41 @@ class Receiver:
         self._largest_time = 0.0
         self._unacked = 0
         self._ack_at: float | None = None
+        self._asking = Asking(self.config.packet_size)
+
+    def want(self, upto: int, group: int | None = None, now_first: Iterable[tuple[int, int]] = ()) -> None:
+        """Ask for classes up to `upto` (NOTHING: stop) of one group, or of all that are not asked for by themselves.
+
+        now_first: items (class, index) of the group to be sent, with what they need, before the rest.
+        """
+        entries: list[Entry] = []
+        runs = tuple(runs_of(now_first))
+        if runs and group is not None:
+            entries.append(First(group, runs))
+        self._asking.ask([*entries, Level(group, upto)])
+
+    def resume(self, group: int, preamble: bytes, items: Mapping[tuple[int, int], tuple[bytes, bool]]) -> None:
+        """Go on with a group of which (class, index) -> (first bytes, whether that is all) are here from before.
+
+        They are told to the sender and not announced as events again. Call it before `want`.
+        """
+        self._preambles[group] = preamble
+        entries: list[Entry] = []
+        whole = [key for key, (_, complete) in items.items() if complete]
+        self._done.update((group, *key) for key in whole)
+        if whole:
+            entries.append(Held(group, tuple(runs_of(whole))))
+        for (cls, index), (start, complete) in items.items():
+            if start and not complete:
+                self._items[group, cls, index] = assembly = Assembly()
+                assembly.add(0, start, final=False)
+                self._held += assembly.cost
+                entries.append(Partial(group, cls, index, len(start)))
+        self._asking.ask(entries)
+
+    def missing(self, group: int) -> dict[tuple[int, int], list[tuple[int, int | None]]]:
+        """(class, index) -> ranges of bytes that are not here, of items begun; None: to an end not yet known."""
+        return {key[1:]: items.gaps() for key, items in self._items.items() if key[0] == group and not items.complete}
 
     def handle_datagram(self, data: bytes, now: float) -> None:
         """Take a packet; what is none, or goes beyond a limit, is counted and dropped."""
@@ -326,6 +424,9 @@ class Receiver:
             packet = wire.parse(data)
         except wire.WireError:
             self.stats.malformed += 1
+            return
+        if isinstance(packet, Heard):
+            self._asking.handle_heard(packet)
             return
         if not isinstance(packet, wire.Data):
             self.stats.malformed += 1
@@ -346,13 +447,14 @@ class Receiver:
         """Nothing to do but `poll_transmit`; here so that both ends are driven alike."""
 
     def next_timer(self) -> float | None:
-        """When the next acknowledgement is due; None if none is."""
-        return self._ack_at
+        """When the next acknowledgement or request is due; None if none is."""
+        times = (self._ack_at, self._asking.next_timer())
+        return min((time for time in times if time is not None), default=None)
 
     def poll_transmit(self, now: float) -> bytes | None:
-        """An acknowledgement, if one is due at `now`."""
+        """An acknowledgement or a request, if one is due at `now`."""
         if self._ack_at is None or now < self._ack_at:
-            return None
+            return self._asking.poll_transmit(now)
         self._ack_at, self._unacked = None, 0
         largest = self._numbers.last()[1] - 1
         newest = islice(reversed(self._numbers), ACK_RUNS)

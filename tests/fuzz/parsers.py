@@ -18,7 +18,8 @@ from codec import caption, plan, stream
 from codec.decoder import Decoder
 from codec.stream import Chunk, FormatError, Header, Kind
 from codec.structure import meta, regions
-from transport import wire
+from transport import control, wire
+from transport.control import First, Held, Level, Partial
 
 LIMIT = 5000  # pixels; a damaged header may ask for billions
 ALL_LAYERS = (80, 56, 3)  # width, height, channels: above the size from which streams have all layers
@@ -136,6 +137,9 @@ def _packets() -> Sequence[bytes]:
         wire.Data(7, (one,)).encode(),
         wire.Data(1 << 30, (one, two, one), number=65535, preamble=b"\xc1\x1a\x00\x04").encode(),
         wire.Ack(3, ((0, 2), (5, 9)), 0.1, 500).encode(),
+        control.Request(3, (Level(None, 2), First(7, ((3, range(5, 900, 8)),)), Partial(7, 1, 300, 70))).encode(),
+        control.Request(9, (Held(7, ((0, range(1)), (2, range(1, 18, 8)))), Level(7, control.NOTHING))).encode(),
+        control.Heard((3, 9)).encode(),
     )
 
 

@@ -1,15 +1,25 @@
 """Moves prioritised items over thin links; knows nothing of what they are.
 
-`session` is the centre: a sans-I/O Sender and Receiver. WIRE.md is what travels. Channels are thin adapters. Imports
-none of the other packages, so anyone can use it for their own layered media.
+`session` and `receive` are the centre: a sans-I/O Sender and Receiver. WIRE.md is what travels. Channels are thin
+adapters. Imports none of the other packages, so anyone can use it for their own layered media.
 """
 
 from transport.control import NOTHING
-from transport.events import Event, GroupStarted, ItemDelivered, ItemDropped, ItemReceived, LevelWanted
+from transport.events import (
+    Ended,
+    Event,
+    GroupStarted,
+    ItemDelivered,
+    ItemDropped,
+    ItemReceived,
+    LevelWanted,
+    TopicWanted,
+)
 from transport.pace import packet_size
+from transport.receive import Receiver, ReceiverConfig
 from transport.repair import BASE, ONE_WAY, WITH_FEEDBACK, Policy
 from transport.schedule import Item, Key
-from transport.session import Receiver, ReceiverConfig, Sender, SenderConfig
+from transport.session import Sender, SenderConfig
 from transport.wire import WireError
 
 __all__ = [
@@ -17,6 +27,7 @@ __all__ = [
     "NOTHING",
     "ONE_WAY",
     "WITH_FEEDBACK",
+    "Ended",
     "Event",
     "GroupStarted",
     "Item",
@@ -30,6 +41,7 @@ __all__ = [
     "ReceiverConfig",
     "Sender",
     "SenderConfig",
+    "TopicWanted",
     "WireError",
     "packet_size",
 ]

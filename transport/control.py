@@ -2,6 +2,7 @@
 
     Request   how far to send groups, which items first, what is held already; repeated until it is heard
     Heard     the sender has taken these requests in
+    End       the sender has no more of what is wanted
 
 `parse` is total and canonical like `wire.parse`, on which it builds.
 """
@@ -17,10 +18,12 @@ NOTHING: Final = -1
 MAX_ENTRIES: Final = 64
 MAX_RUNS: Final = 64
 """Entries in a request; runs in one entry."""
+MAX_TOPIC: Final = 180
 REQUEST: Final = 0x08
 HEARD: Final = 0x09
+END: Final = 0x0A
 
-_LEVEL, _FIRST, _HELD, _PARTIAL = 0x00, 0x10, 0x20, 0x30
+_LEVEL, _FIRST, _HELD, _PARTIAL, _TOPIC = 0x00, 0x10, 0x20, 0x30, 0x40
 _OF_GROUP = 0x08
 
 Run = tuple[int, range]
@@ -61,7 +64,14 @@ class Partial:
     size: int
 
 
-Entry = Level | First | Held | Partial
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """What the receiver came for, in the application's own words: up to MAX_TOPIC bytes of UTF-8."""
+
+    text: str
+
+
+Entry = Level | First | Held | Partial | Topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +102,14 @@ class Heard:
         if not 1 <= len(self.numbers) <= MAX_ENTRIES:
             raise ValueError(f"1 to {MAX_ENTRIES} requests are heard at a time")
         return bytes([HEARD]) + b"".join((number % NUMBERS).to_bytes(2, "big") for number in self.numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """All that was wanted has been delivered and no more will be submitted."""
+
+    def encode(self) -> bytes:
+        return bytes([END])
 
 
 def runs_of(items: Iterable[tuple[int, int]]) -> list[Run]:
@@ -139,6 +157,11 @@ def _put_entry(out: bytearray, entry: Entry) -> None:
             out += group.to_bytes(4, "big")
             put_varint(out, index)
             put_varint(out, size)
+        case Topic(text):
+            data = text.encode()
+            if len(data) > MAX_TOPIC:
+                raise ValueError(f"a topic has {MAX_TOPIC} B at most")
+            out += bytes([_TOPIC, len(data)]) + data
 
 
 def _put_run(out: bytearray, cls: int, run: range) -> None:
@@ -152,11 +175,13 @@ def _put_run(out: bytearray, cls: int, run: range) -> None:
         put_varint(out, len(run) - 2)
 
 
-def parse(reader: Reader) -> Request | Heard:
+def parse(reader: Reader) -> Request | Heard | End:
     """The request or answer whose kind byte is next. Raises WireError, nothing else."""
     kind = reader.uint(1)
     if kind == HEARD:
         return _parse_heard(reader)
+    if kind == END and not reader.left:
+        return End()
     if kind != REQUEST:
         raise reader.fail(f"control packet of unknown kind {kind}")
     number = reader.uint(2)
@@ -194,7 +219,19 @@ def _parse_entry(reader: Reader) -> Entry:
         if size == 0:
             raise reader.fail("a partial item of no bytes")
         return Partial(group, low, index, size)
+    if kind == _TOPIC and low == 0:
+        return Topic(_parse_text(reader))
     raise reader.fail(f"an entry of unknown kind {tag}")
+
+
+def _parse_text(reader: Reader) -> str:
+    size = reader.uint(1)
+    if size > MAX_TOPIC:
+        raise reader.fail(f"a topic of {size} bytes")
+    try:
+        return reader.take(size).decode()
+    except UnicodeDecodeError:
+        raise reader.fail("a topic that is no UTF-8") from None
 
 
 def _parse_run(reader: Reader) -> Run:

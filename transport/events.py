@@ -44,4 +44,16 @@ class LevelWanted:
     upto: int
 
 
-Event = GroupStarted | ItemReceived | ItemDelivered | ItemDropped | LevelWanted
+@dataclass(frozen=True, slots=True)
+class TopicWanted:
+    """Sender: what the peer came for, in the application's own words. Whatever it says is the peer's: check it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Receiver: the sender has delivered all that is wanted and has no more."""
+
+
+Event = GroupStarted | ItemReceived | ItemDelivered | ItemDropped | LevelWanted | TopicWanted | Ended

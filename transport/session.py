@@ -1,5 +1,5 @@
-"""The two ends of a transfer, without sockets and without a clock: datagrams and `now` in, datagrams, timers and events
-out.
+"""The sending end of a transfer, without sockets and without a clock: datagrams and `now` in, datagrams, timers and
+events out. `receive` is the other end.
 
     items ─► Sender ─► datagrams ~~ a channel, a link ~~► Receiver ─► events
                 ▲                                            │
@@ -13,30 +13,24 @@ the link, so a driver need not, and must not, queue.
 Bytes from the peer never raise: what is no packet is counted in `stats` and dropped.
 """
 
+import math
 from collections import deque
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
 from transport import wire
-from transport.assemble import Assembly
-from transport.control import NOTHING, Entry, First, Heard, Held, Level, Partial, Request, runs_of
+from transport.control import End, First, Level, Request, Topic
 from transport.estimate import Estimate
-from transport.events import Event, GroupStarted, ItemDelivered, ItemDropped, ItemReceived, LevelWanted
+from transport.events import Event, ItemDelivered, ItemDropped, LevelWanted, TopicWanted
 from transport.fields import varint_size
 from transport.pace import Pacer
-from transport.ranges import Ranges
 from transport.repair import BASE, ONE_WAY, WITH_FEEDBACK, Flight, Policy, Sent
 from transport.schedule import Item, Key, Outgoing, Schedule
-from transport.wants import Asking, Wants
+from transport.wants import Wants
 
 __all__ = [
-    "NOTHING",
     "Item",
     "Policy",
-    "Receiver",
-    "ReceiverConfig",
-    "ReceiverStats",
     "Sender",
     "SenderConfig",
     "SenderStats",
@@ -45,6 +39,8 @@ __all__ = [
 SMALLEST_PACKET = 40
 SMALLEST_PIECE = 24
 """Room below which it is not worth starting another piece in a packet."""
+ENDS = 6
+"""How often the end is told."""
 MAX_CHOSEN = 1 << 16
 """Items that one entry of a request can choose."""
 
@@ -110,6 +106,7 @@ class Sender:
         self._preambles: dict[int, bytes] = {}
         self._events: deque[Event] = deque()
         self._number = 0
+        self._finished, self._ends_left, self._end_at = False, 0, -math.inf
 
     def start_group(self, group: int, preamble: bytes) -> None:
         """Say what every base packet of a group begins with (0-8 B), before its first item is submitted."""
@@ -132,6 +129,10 @@ class Sender:
         """Send nothing more of a group."""
         self._events.extend(ItemDropped(key) for key in self._schedule.cancel(group))
         self._preambles.pop(group, None)
+
+    def finish(self) -> None:
+        """No more will be submitted: once all that is wanted is delivered, the receiver is told so."""
+        self._finished, self._ends_left, self._end_at = True, ENDS, -math.inf
 
     @property
     def idle(self) -> bool:
@@ -170,6 +171,8 @@ class Sender:
         times = [self._flight.late_at, self._flight.silence_at(self._probe_time)]
         if self._wants.to_answer or (self._window_open and self._schedule.peek() is not None):
             times.append(self._pacer.ready_at())
+        if self._end_due is not None:
+            times.append(max(self._end_due, self._pacer.ready_at()))
         return min((time for time in times if time is not None), default=None)
 
     def poll_transmit(self, now: float) -> bytes | None:
@@ -180,6 +183,8 @@ class Sender:
         if (heard := self._wants.poll_heard()) is not None:
             self._note_sent(len(heard), now)
             return heard
+        if self._end_due is not None and self._end_due <= now:
+            return self._build_end(now)
         if not self._window_open:
             return None
         built = self._build()
@@ -203,6 +208,19 @@ class Sender:
         self.stats.packets += 1
         self.stats.bytes += size
 
+    @property
+    def _end_due(self) -> float | None:
+        begun = self._wants.begun or not self.config.wait_for_request
+        return self._end_at if self._ends_left and begun and self.idle else None
+
+    def _build_end(self, now: float) -> bytes:
+        """The end may be lost, and nobody acknowledges it: it goes a few times, ever later."""
+        self._ends_left -= 1
+        self._end_at = now + 2 ** (ENDS - self._ends_left - 1) * max(1.0, self.estimate.srtt)
+        data = End().encode()
+        self._note_sent(len(data), now)
+        return data
+
     # --- requests ---
 
     def _is_wanted(self, item: Item) -> bool:
@@ -218,11 +236,15 @@ class Sender:
                 self._schedule.prefer(islice(of_runs, MAX_CHOSEN))
             elif isinstance(entry, Level):
                 self._events.append(LevelWanted(entry.group, entry.upto))
+            elif isinstance(entry, Topic):
+                self._events.append(TopicWanted(entry.text))
             else:
                 for outgoing in self._schedule.of_group(entry.group):
                     self._leave_out_held(outgoing)
         if entries:
             self._schedule.reconsider()
+            if self._finished:
+                self.finish()
 
     def _leave_out_held(self, outgoing: Outgoing) -> None:
         """What the receiver has from before counts as delivered."""
@@ -327,199 +349,3 @@ class Sender:
 
     def _drop(self, keys: list[Key]) -> None:
         self._events.extend(ItemDropped(key) for key in keys)
-
-
-@dataclass(frozen=True, slots=True)
-class ReceiverConfig:
-    """Settings of a receiver; the limits bound what a hostile sender can cost.
-
-    Attributes:
-        ack_every: acknowledge at least every so many packets.
-        ack_delay: ... and at the latest after so many seconds.
-        max_groups, max_items: groups and items kept track of; beyond them packets are dropped.
-        max_bytes: bytes of unfinished and untaken items held, bookkeeping of pieces included.
-        packet_size: largest packet of a request, bytes.
-    """
-
-    ack_every: int = 2
-    ack_delay: float = 0.1
-    max_groups: int = 256
-    max_items: int = 1 << 17
-    max_bytes: int = 16 << 20
-    packet_size: int = 200
-
-
-@dataclass
-class ReceiverStats:
-    """Counts since the start. `refused`: data packets beyond a limit; `repeated`: packet numbers seen before."""
-
-    packets: int = 0
-    bytes: int = 0
-    repeated: int = 0
-    refused: int = 0
-    malformed: int = 0
-
-
-ACK_RUNS = 16
-ACK_MEMORY = 1024
-"""Packets back from the newest that acknowledgements still speak of."""
-
-
-class Receiver:
-    """Puts items together from any packets of any groups, in any order, and acknowledges those that carry a number."""
-
-    def __init__(self, config: ReceiverConfig | None = None) -> None:
-        self.config = config or ReceiverConfig()
-        self.stats = ReceiverStats()
-        self._preambles: dict[int, bytes | None] = {}
-        self._items: dict[Key, Assembly] = {}
-        self._done: set[Key] = set()
-        self._held = 0
-        self._changed: dict[Key, None] = {}
-        self._started: deque[GroupStarted] = deque()
-        self._numbers = Ranges()
-        self._numbered_bytes = 0
-        self._largest_time = 0.0
-        self._unacked = 0
-        self._ack_at: float | None = None
-        self._asking = Asking(self.config.packet_size)
-
-    def want(self, upto: int, group: int | None = None, now_first: Iterable[tuple[int, int]] = ()) -> None:
-        """Ask for classes up to `upto` (NOTHING: stop) of one group, or of all that are not asked for by themselves.
-
-        now_first: items (class, index) of the group to be sent, with what they need, before the rest.
-        """
-        entries: list[Entry] = []
-        runs = tuple(runs_of(now_first))
-        if runs and group is not None:
-            entries.append(First(group, runs))
-        self._asking.ask([*entries, Level(group, upto)])
-
-    def resume(self, group: int, preamble: bytes, items: Mapping[tuple[int, int], tuple[bytes, bool]]) -> None:
-        """Go on with a group of which (class, index) -> (first bytes, whether that is all) are here from before.
-
-        They are told to the sender and not announced as events again. Call it before `want`.
-        """
-        self._preambles[group] = preamble
-        entries: list[Entry] = []
-        whole = [key for key, (_, complete) in items.items() if complete]
-        self._done.update((group, *key) for key in whole)
-        if whole:
-            entries.append(Held(group, tuple(runs_of(whole))))
-        for (cls, index), (start, complete) in items.items():
-            if start and not complete:
-                self._items[group, cls, index] = assembly = Assembly()
-                assembly.add(0, start, final=False)
-                self._held += assembly.cost
-                entries.append(Partial(group, cls, index, len(start)))
-        self._asking.ask(entries)
-
-    def missing(self, group: int) -> dict[tuple[int, int], list[tuple[int, int | None]]]:
-        """(class, index) -> ranges of bytes that are not here, of items begun; None: to an end not yet known."""
-        return {key[1:]: items.gaps() for key, items in self._items.items() if key[0] == group and not items.complete}
-
-    def handle_datagram(self, data: bytes, now: float) -> None:
-        """Take a packet; what is none, or goes beyond a limit, is counted and dropped."""
-        try:
-            packet = wire.parse(data)
-        except wire.WireError:
-            self.stats.malformed += 1
-            return
-        if isinstance(packet, Heard):
-            self._asking.handle_heard(packet)
-            return
-        if not isinstance(packet, wire.Data):
-            self.stats.malformed += 1
-            return
-        self.stats.packets += 1
-        self.stats.bytes += len(data)
-        if self._beyond_limits(packet, len(data)):
-            self.stats.refused += 1
-            return
-        if packet.number is not None:
-            urgent = any(segment.cls == BASE for segment in packet.segments)
-            self._note_number(packet.number, urgent, len(data), now)
-        self._start_group(packet)
-        for segment in packet.segments:
-            self._add(packet.group, segment)
-
-    def handle_timer(self, now: float) -> None:
-        """Nothing to do but `poll_transmit`; here so that both ends are driven alike."""
-
-    def next_timer(self) -> float | None:
-        """When the next acknowledgement or request is due; None if none is."""
-        times = (self._ack_at, self._asking.next_timer())
-        return min((time for time in times if time is not None), default=None)
-
-    def poll_transmit(self, now: float) -> bytes | None:
-        """An acknowledgement or a request, if one is due at `now`."""
-        if self._ack_at is None or now < self._ack_at:
-            return self._asking.poll_transmit(now)
-        self._ack_at, self._unacked = None, 0
-        largest = self._numbers.last()[1] - 1
-        newest = islice(reversed(self._numbers), ACK_RUNS)
-        runs = [(largest - (stop - 1), largest - start) for start, stop in newest]
-        return wire.Ack(largest % wire.NUMBERS, tuple(runs), now - self._largest_time, self._numbered_bytes).encode()
-
-    def next_event(self) -> Event | None:
-        """What is new: groups first, then each item that grew, once, with all its bytes so far."""
-        if self._started:
-            return self._started.popleft()
-        if not self._changed:
-            return None
-        key = next(iter(self._changed))
-        del self._changed[key]
-        assembly = self._items[key]
-        if assembly.complete:
-            self._held -= assembly.cost
-            del self._items[key]
-            self._done.add(key)
-        return ItemReceived(key, bytes(assembly.prefix), assembly.complete)
-
-    def forget(self, group: int) -> None:
-        """Drop all that is known of a group, so that its place is free; packets that still come start it anew."""
-        for key in [key for key in self._items if key[0] == group]:
-            self._held -= self._items.pop(key).cost
-            self._changed.pop(key, None)
-        self._done = {key for key in self._done if key[0] != group}
-        self._preambles.pop(group, None)
-
-    def _beyond_limits(self, packet: wire.Data, size: int) -> bool:
-        if packet.group not in self._preambles and len(self._preambles) >= self.config.max_groups:
-            return True
-        known = len(self._items) + len(self._done) + len(packet.segments)
-        return known > self.config.max_items or self._held + size > self.config.max_bytes
-
-    def _start_group(self, packet: wire.Data) -> None:
-        known = self._preambles.setdefault(packet.group, None)
-        base = any(segment.cls == BASE for segment in packet.segments)
-        if known is None and base:
-            self._preambles[packet.group] = packet.preamble
-            self._started.append(GroupStarted(packet.group, packet.preamble))
-
-    def _add(self, group: int, segment: wire.Segment) -> None:
-        key = (group, segment.cls, segment.index)
-        if key in self._done:
-            return
-        assembly = self._items.setdefault(key, Assembly())
-        before = assembly.cost
-        if assembly.add(segment.offset, segment.payload, segment.final):
-            self._changed[key] = None
-        self._held += assembly.cost - before
-
-    def _note_number(self, low: int, urgent: bool, size: int, now: float) -> None:
-        """Unwrap a packet's number, note it, and decide when to acknowledge."""
-        self._numbered_bytes += size
-        largest = self._numbers.last()[1] - 1 if len(self._numbers) else low
-        number = largest + (low - largest + wire.MAX_SPAN) % wire.NUMBERS - wire.MAX_SPAN
-        in_order = number == largest + 1
-        seen = number in self._numbers
-        if not len(self._numbers) or number > largest:
-            self._largest_time = now
-        self.stats.repeated += seen
-        self._numbers.add(number, number + 1)
-        self._numbers.forget_below(max(number, largest) - ACK_MEMORY)
-        self._unacked += 1
-        at_once = urgent or not in_order or seen or self._unacked >= self.config.ack_every
-        due = now if at_once else now + self.config.ack_delay
-        self._ack_at = due if self._ack_at is None else min(due, self._ack_at)

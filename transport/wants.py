@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from transport.control import MAX_ENTRIES, MAX_RUNS, Entry, First, Heard, Held, Level, Partial, Request
+from transport.control import MAX_ENTRIES, MAX_RUNS, Entry, First, Heard, Held, Level, Partial, Request, Topic
 from transport.fields import CLASSES, NUMBERS
 from transport.ranges import Ranges
 
@@ -147,7 +147,7 @@ class Wants:
         return known.partial.get((cls, index), 0)
 
     def _beyond_limits(self, request: Request) -> bool:
-        groups = {entry.group for entry in request.entries if entry.group is not None}
+        groups = {e.group for e in request.entries if not isinstance(e, Topic) and e.group is not None}
         held = sum(len(e.runs) if isinstance(e, Held) else isinstance(e, Partial) for e in request.entries)
         return len(self._groups.keys() | groups) > MAX_GROUPS or self._held + held > MAX_HELD
 
@@ -156,7 +156,8 @@ class Wants:
             if number > self._level_from:
                 self._level, self._level_from = entry.upto, number
             return
-        assert entry.group is not None
+        if isinstance(entry, Topic) or entry.group is None:
+            return
         group = self._groups.setdefault(entry.group, _Group())
         match entry:
             case Level(_, upto) if number > group.level_from:

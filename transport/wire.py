@@ -109,7 +109,7 @@ class Ack:
         return bytes(out)
 
 
-Packet = Data | Ack | control.Request | control.Heard
+Packet = Data | Ack | control.Request | control.Heard | control.End
 
 
 def parse(data: bytes) -> Packet:

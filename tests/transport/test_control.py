@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transport import wire
-from transport.control import NOTHING, First, Heard, Held, Level, Partial, Request, runs_of
+from transport.control import NOTHING, First, Heard, Held, Level, Partial, Request, Topic, runs_of
 
 GROUPS = st.integers(0, 0xFFFFFFFF)
 ITEMS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5000)), min_size=1, max_size=40)
@@ -14,6 +14,7 @@ ENTRIES = st.one_of(
     st.builds(Level, st.none() | GROUPS, st.integers(NOTHING, 3)),
     st.builds(First, GROUPS, RUNS),
     st.builds(Held, GROUPS, RUNS),
+    st.builds(Topic, st.text(max_size=40)),
     st.builds(Partial, GROUPS, st.integers(0, 3), st.integers(0, 1 << 21), st.integers(1, 1 << 21)),
 )
 REQUESTS = st.builds(Request, st.integers(0, 65535), st.lists(ENTRIES, min_size=1, max_size=10).map(tuple))
@@ -25,7 +26,7 @@ def test_what_is_written_is_read(packet: Request | Heard) -> None:
     assert wire.parse(packet.encode()) == packet
 
 
-@given(st.sampled_from([b"\x08", b"\x09"]), st.binary(max_size=60))
+@given(st.sampled_from([b"\x08", b"\x09", b"\x0a"]), st.binary(max_size=60))
 def test_any_bytes_give_a_packet_in_its_only_form_or_an_error(kind: bytes, rest: bytes) -> None:
     try:
         packet = wire.parse(kind + rest)

@@ -1,7 +1,7 @@
 """What a receiver asks for is what it gets: two real ends, requests lost and doubled on the way."""
 
 from tests.transport.pair import Pair, dropping
-from transport import NOTHING, Item, LevelWanted, Receiver, SenderConfig
+from transport import NOTHING, Ended, Item, LevelWanted, Receiver, SenderConfig, TopicWanted
 from transport.control import Level, Request
 from transport.wants import MAX_GROUPS, Wants
 
@@ -130,3 +130,21 @@ def test_a_receiver_that_nobody_hears_asks_ever_more_rarely() -> None:
         assert timer is not None
         now = max(now, timer)
     assert 10 < len(times) < 20
+
+
+def test_the_end_is_told_and_told_anew_after_more() -> None:
+    pair = Pair(WAITING, forward=lambda n, data: [] if n % 3 == 2 else [0.05])
+    pair.submit(*layers(1))
+    pair.sender.finish()
+    pair.receiver.ask_for("boats/pier.lcast")
+    pair.receiver.want(0)
+    pair.drive(200)
+    assert (TopicWanted("boats/pier.lcast")) in [event for _, event in pair.sender_events]
+    first = [time for time, event in pair.events if event == Ended()]
+    assert first and len(keys(pair, 1)) == 4 and first[0] > max(pair.when((1, 0, 8 * n)) for n in range(4))
+    asked = pair.now
+    pair.receiver.want(3)
+    pair.drive(400)
+    again = [time for time, event in pair.events if event == Ended()]
+    assert len(keys(pair, 1)) == 16 and again[-1] > asked and len(again) <= 12
+    assert pair.sender.next_timer() is None

@@ -1,0 +1,226 @@
+"""The receiving end of a transfer, without sockets and without a clock; `session` says how a session is driven.
+
+    datagrams ─► limits ─► number noted ─► Assembly of each item ─► events
+                               └─► acknowledgements
+
+Any packet of any group is of use, in any order, from one sender or several: packets say where they belong. So what two
+receivers caught of one broadcast merges by handing the packets of both to one Receiver.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+from transport import wire
+from transport.assemble import Assembly
+from transport.control import End, Entry, First, Heard, Held, Level, Partial, Topic, runs_of
+from transport.events import Ended, Event, GroupStarted, ItemReceived
+from transport.ranges import Ranges
+from transport.repair import BASE
+from transport.schedule import Key
+from transport.wants import Asking
+
+ACK_RUNS = 16
+ACK_MEMORY = 1024
+"""Packets back from the newest that acknowledgements still speak of."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverConfig:
+    """Settings of a receiver; the limits bound what a hostile sender can cost.
+
+    Attributes:
+        ack_every: acknowledge at least every so many packets.
+        ack_delay: ... and at the latest after so many seconds.
+        max_groups, max_items: groups and items kept track of; beyond them packets are dropped.
+        max_bytes: bytes of unfinished and untaken items held, bookkeeping of pieces included.
+        packet_size: largest packet of a request, bytes.
+    """
+
+    ack_every: int = 2
+    ack_delay: float = 0.1
+    max_groups: int = 256
+    max_items: int = 1 << 17
+    max_bytes: int = 16 << 20
+    packet_size: int = 200
+
+
+@dataclass
+class ReceiverStats:
+    """Counts since the start. `refused`: data packets beyond a limit; `repeated`: packet numbers seen before."""
+
+    packets: int = 0
+    bytes: int = 0
+    repeated: int = 0
+    refused: int = 0
+    malformed: int = 0
+
+
+class Receiver:
+    """Puts items together from any packets of any groups, in any order, and acknowledges those that carry a number."""
+
+    def __init__(self, config: ReceiverConfig | None = None) -> None:
+        self.config = config or ReceiverConfig()
+        self.stats = ReceiverStats()
+        self._preambles: dict[int, bytes | None] = {}
+        self._items: dict[Key, Assembly] = {}
+        self._done: set[Key] = set()
+        self._held = 0
+        self._changed: dict[Key, None] = {}
+        self._started: deque[GroupStarted] = deque()
+        self._numbers = Ranges()
+        self._numbered_bytes = 0
+        self._largest_time = 0.0
+        self._unacked = 0
+        self._ack_at: float | None = None
+        self._ended = False
+        self._asking = Asking(self.config.packet_size)
+
+    def want(self, upto: int, group: int | None = None, now_first: Iterable[tuple[int, int]] = ()) -> None:
+        """Ask for classes up to `upto` (NOTHING: stop) of one group, or of all that are not asked for by themselves.
+
+        now_first: items (class, index) of the group to be sent, with what they need, before the rest.
+        """
+        entries: list[Entry] = []
+        runs = tuple(runs_of(now_first))
+        if runs and group is not None:
+            entries.append(First(group, runs))
+        self._asking.ask([*entries, Level(group, upto)])
+
+    def ask_for(self, topic: str) -> None:
+        """Say what you came for, in the application's own words (180 B of UTF-8 at most). Call it before `want`."""
+        self._asking.ask([Topic(topic)])
+
+    def resume(self, group: int, preamble: bytes, items: Mapping[tuple[int, int], tuple[bytes, bool]]) -> None:
+        """Go on with a group of which (class, index) -> (first bytes, whether that is all) are here from before.
+
+        They are told to the sender and not announced as events again. Call it before `want`.
+        """
+        self._preambles[group] = preamble
+        entries: list[Entry] = []
+        whole = [key for key, (_, complete) in items.items() if complete]
+        self._done.update((group, *key) for key in whole)
+        if whole:
+            entries.append(Held(group, tuple(runs_of(whole))))
+        for (cls, index), (start, complete) in items.items():
+            if start and not complete:
+                self._items[group, cls, index] = assembly = Assembly()
+                assembly.add(0, start, final=False)
+                self._held += assembly.cost
+                entries.append(Partial(group, cls, index, len(start)))
+        self._asking.ask(entries)
+
+    def missing(self, group: int) -> dict[tuple[int, int], list[tuple[int, int | None]]]:
+        """(class, index) -> ranges of bytes that are not here, of items begun; None: to an end not yet known."""
+        return {key[1:]: items.gaps() for key, items in self._items.items() if key[0] == group and not items.complete}
+
+    def handle_datagram(self, data: bytes, now: float) -> None:
+        """Take a packet; what is none, or goes beyond a limit, is counted and dropped."""
+        try:
+            packet = wire.parse(data)
+        except wire.WireError:
+            self.stats.malformed += 1
+            return
+        if isinstance(packet, Heard):
+            self._asking.handle_heard(packet)
+            return
+        if isinstance(packet, End):
+            self._ended = True
+            return
+        if not isinstance(packet, wire.Data):
+            self.stats.malformed += 1
+            return
+        self.stats.packets += 1
+        self.stats.bytes += len(data)
+        if self._beyond_limits(packet, len(data)):
+            self.stats.refused += 1
+            return
+        if packet.number is not None:
+            urgent = any(segment.cls == BASE for segment in packet.segments)
+            self._note_number(packet.number, urgent, len(data), now)
+        self._start_group(packet)
+        for segment in packet.segments:
+            self._add(packet.group, segment)
+
+    def handle_timer(self, now: float) -> None:
+        """Nothing to do but `poll_transmit`; here so that both ends are driven alike."""
+
+    def next_timer(self) -> float | None:
+        """When the next acknowledgement or request is due; None if none is."""
+        times = (self._ack_at, self._asking.next_timer())
+        return min((time for time in times if time is not None), default=None)
+
+    def poll_transmit(self, now: float) -> bytes | None:
+        """An acknowledgement or a request, if one is due at `now`."""
+        if self._ack_at is None or now < self._ack_at:
+            return self._asking.poll_transmit(now)
+        self._ack_at, self._unacked = None, 0
+        largest = self._numbers.last()[1] - 1
+        newest = islice(reversed(self._numbers), ACK_RUNS)
+        runs = [(largest - (stop - 1), largest - start) for start, stop in newest]
+        return wire.Ack(largest % wire.NUMBERS, tuple(runs), now - self._largest_time, self._numbered_bytes).encode()
+
+    def next_event(self) -> Event | None:
+        """What is new: groups first, then each item that grew, once, with all its bytes so far."""
+        if self._started:
+            return self._started.popleft()
+        if not self._changed:
+            ended, self._ended = self._ended, False
+            return Ended() if ended else None
+        key = next(iter(self._changed))
+        del self._changed[key]
+        assembly = self._items[key]
+        if assembly.complete:
+            self._held -= assembly.cost
+            del self._items[key]
+            self._done.add(key)
+        return ItemReceived(key, bytes(assembly.prefix), assembly.complete)
+
+    def forget(self, group: int) -> None:
+        """Drop all that is known of a group, so that its place is free; packets that still come start it anew."""
+        for key in [key for key in self._items if key[0] == group]:
+            self._held -= self._items.pop(key).cost
+            self._changed.pop(key, None)
+        self._done = {key for key in self._done if key[0] != group}
+        self._preambles.pop(group, None)
+
+    def _beyond_limits(self, packet: wire.Data, size: int) -> bool:
+        if packet.group not in self._preambles and len(self._preambles) >= self.config.max_groups:
+            return True
+        known = len(self._items) + len(self._done) + len(packet.segments)
+        return known > self.config.max_items or self._held + size > self.config.max_bytes
+
+    def _start_group(self, packet: wire.Data) -> None:
+        known = self._preambles.setdefault(packet.group, None)
+        base = any(segment.cls == BASE for segment in packet.segments)
+        if known is None and base:
+            self._preambles[packet.group] = packet.preamble
+            self._started.append(GroupStarted(packet.group, packet.preamble))
+
+    def _add(self, group: int, segment: wire.Segment) -> None:
+        key = (group, segment.cls, segment.index)
+        if key in self._done:
+            return
+        assembly = self._items.setdefault(key, Assembly())
+        before = assembly.cost
+        if assembly.add(segment.offset, segment.payload, segment.final):
+            self._changed[key] = None
+        self._held += assembly.cost - before
+
+    def _note_number(self, low: int, urgent: bool, size: int, now: float) -> None:
+        """Unwrap a packet's number, note it, and decide when to acknowledge."""
+        self._numbered_bytes += size
+        largest = self._numbers.last()[1] - 1 if len(self._numbers) else low
+        number = largest + (low - largest + wire.MAX_SPAN) % wire.NUMBERS - wire.MAX_SPAN
+        in_order = number == largest + 1
+        seen = number in self._numbers
+        if not len(self._numbers) or number > largest:
+            self._largest_time = now
+        self.stats.repeated += seen
+        self._numbers.add(number, number + 1)
+        self._numbers.forget_below(max(number, largest) - ACK_MEMORY)
+        self._unacked += 1
+        at_once = urgent or not in_order or seen or self._unacked >= self.config.ack_every
+        due = now if at_once else now + self.config.ack_delay
+        self._ack_at = due if self._ack_at is None else min(due, self._ack_at)

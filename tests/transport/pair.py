@@ -63,10 +63,17 @@ class Pair:
             if timer is not None and timer <= self.now:
                 end.handle_timer(self.now)
             while (data := end.poll_transmit(self.now)) is not None:
-                number = len(self.sent[side])
-                self.sent[side].append((self.now, data))
-                for delay in self.middles[side](number, data):
-                    heapq.heappush(self.wire, (self.now + delay, len(self.wire), 1 - side, data))
+                self._post(side, data)
+        self._take()
+
+    def _post(self, side: int, data: bytes) -> None:
+        number = len(self.sent[side])
+        self.sent[side].append((self.now, data))
+        for delay in self.middles[side](number, data):
+            heapq.heappush(self.wire, (self.now + delay, len(self.wire), 1 - side, data))
+
+    def _take(self) -> None:
+        """The applications take their events."""
         while (event := self.receiver.next_event()) is not None:
             self.events.append((self.now, event))
         while (event := self.sender.next_event()) is not None:

@@ -1,0 +1,53 @@
+"""The sending side's application: gives one receiver what it came for. Sans-I/O, like the session that it feeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from layercast.net.parcel import Parcel
+from transport import LevelWanted, Sender, TopicWanted
+
+
+class Feed:
+    """Submits parcels to a sender as soon as its receiver has spoken."""
+
+    def __init__(self, sender: Sender, find: Callable[[str], Sequence[Parcel] | None], ends: bool = True) -> None:
+        """`find` gives the parcels for what a receiver names ("": everything), None for what there is not.
+
+        ends: nothing will be added later, so the receiver is told when it has all.
+        """
+        self.sender = sender
+        self.refused: str | None = None  # what the receiver asked for and there is not
+        self.sent: set[int] = set()
+        self._find = find
+        self._ends = ends
+        self._topic = ""
+        self._begun = False
+
+    def take(self) -> None:
+        """Take the session's events; call it once a turn."""
+        while (event := self.sender.next_event()) is not None:
+            if isinstance(event, TopicWanted) and not self._begun:
+                self._topic = event.text
+            elif isinstance(event, LevelWanted) and event.group is None and not self._begun:
+                self._begin()
+
+    def add(self, parcel: Parcel) -> None:
+        """One more stream, while the session goes on."""
+        if parcel.group in self.sent:
+            return
+        self.sent.add(parcel.group)
+        self.sender.start_group(parcel.group, parcel.preamble)
+        for item in parcel.items:
+            self.sender.submit(item)
+
+    def _begin(self) -> None:
+        parcels = self._find(self._topic)
+        self._begun = True
+        if parcels is None:
+            self.refused = self._topic
+            return
+        for parcel in parcels:
+            self.add(parcel)
+        if self._ends:
+            self.sender.finish()

@@ -1,0 +1,117 @@
+"""The receiving side's application: asks for what is wanted, keeps what comes, knows what is missing. Sans-I/O but for
+the store's files."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from codec import plan
+from codec.stream import FormatError, Key, parse_header
+from layercast.net.parcel import ABOUT, ORDER
+from layercast.net.store import Shelf, Store
+from player.items import key_of
+from transport import Ended, GroupStarted, ItemReceived, Receiver
+
+Region = tuple[int, int, int, int]
+"""x, y, width, height in pixels."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something came. `what`: started, item, complete (the whole stream) or ended.
+
+    Of an item: its key, its layer if it is a chunk, how many bytes are new and whether it is whole now.
+    """
+
+    what: str
+    shelf: Shelf | None = None
+    key: tuple[int, int, int] | None = None
+    layer: str | None = None
+    size: int = 0
+    whole: bool = False
+
+
+class Fetch:
+    """Fills a store through a receiver. `upto`: last class wanted, 0 .. 3."""
+
+    def __init__(
+        self, receiver: Receiver, store: Store, upto: int = 3, topic: str = "", region: Region | None = None
+    ) -> None:
+        self.receiver = receiver
+        self.store = store
+        self.ended = False
+        self._upto = upto
+        self._topic = topic
+        self._region = region
+
+    def begin(self) -> None:
+        """Tell the sender what is here from before and what is wanted."""
+        if self._topic:
+            self.receiver.ask_for(self._topic)
+        for group, (preamble, runs) in self.store.done.items():
+            held = {(cls, index): (b"", True) for cls, run in runs for index in run}
+            self.receiver.resume(group, preamble, held)
+        for shelf in self.store.shelves.values():
+            if shelf.complete:  # ended between its last item and its file
+                with contextlib.suppress(FormatError):
+                    self.store.finish(shelf)
+            self.receiver.resume(shelf.group, shelf.preamble, shelf.items)
+        self.receiver.want(self._upto)
+
+    def take(self) -> Iterator[Change]:
+        """Take the session's events and keep what came. Raises OSError or FileError when the disk does not take it."""
+        while (event := self.receiver.next_event()) is not None:
+            match event:
+                case GroupStarted(group, preamble):
+                    shelf = self.store.shelf(group)
+                    shelf.start(preamble)
+                    yield Change("started", shelf)
+                case ItemReceived(key, payload, complete):
+                    yield from self._keep(key, payload, complete)
+                case Ended():
+                    self.ended = True
+                    yield Change("ended")
+
+    def finish(self) -> None:
+        """An orderly end, however far it got: what has arrived stands as files, and the rest can be resumed."""
+        for shelf in self.store.shelves.values():
+            if shelf.file is None or not shelf.complete:
+                with contextlib.suppress(FormatError):
+                    self.store.finish(shelf)
+                shelf.keep_parts()
+
+    def _keep(self, key: tuple[int, int, int], payload: bytes, complete: bool) -> Iterator[Change]:
+        group, cls, index = key
+        shelf = self.store.shelf(group)
+        before = len(shelf.items.get((cls, index), (b"",))[0])
+        shelf.put((cls, index), payload, complete)
+        yield Change("item", shelf, key, layer_of(index), len(payload) - before, complete)
+        if (cls, index) == ORDER and complete and self._region is not None:
+            self.receiver.want(self._upto, group, self._chosen(shelf, self._region))
+        if complete and shelf.complete:
+            with contextlib.suppress(FormatError):
+                self.store.finish(shelf)
+                yield Change("complete", shelf)
+
+    @staticmethod
+    def _chosen(shelf: Shelf, region: Region) -> Iterator[tuple[int, int]]:
+        """The items of a stream that can change a pixel of the region."""
+        header, _ = parse_header(shelf.preamble)
+        x, y, width, height = region
+        for cls, index in shelf.order:
+            with contextlib.suppress(FormatError):
+                x0, y0, x1, y1 = plan.area_of(header, key_of(index))
+                if x0 < x + width and x < x1 and y0 < y + height and y < y1:
+                    yield cls, index
+
+
+def layer_of(index: int) -> str | None:
+    """The layer of the chunk that an item carries; None for items of our own."""
+    if index in (ABOUT[1], ORDER[1]):
+        return None
+    with contextlib.suppress(FormatError):
+        key: Key = key_of(index)
+        return plan.layer_of(key[0])
+    return None

@@ -1,0 +1,211 @@
+"""What has arrived, on disk: complete items are appended to a log a group, and a finished stream is written whole.
+
+    FOLDER/.layercast/GROUP.part    a record an item, each with its own CRC-32; read to the first bad one
+    FOLDER/.layercast/GROUP.done    the items of a group whose file stands
+    FOLDER/NAME.lcast               written under another name and renamed: never half of it
+
+Ending a program at any moment loses the item that was being written, no more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import msgpack
+
+from codec.files import FileError, write_whole
+from codec.stream import FormatError
+from layercast.net.parcel import ABOUT, ORDER, About, ItemKey, parse_about, parse_order, stream_of
+from player.items import group_of
+from transport.control import Run, runs_of
+
+_RECORD = struct.Struct(">BBIII")  # class, whether all of it, index, bytes, CRC-32 of the payload
+_PREAMBLE, _FILE = (254, 0), (255, 0)
+"""Keys of the records that hold the group's preamble, and the name of a file written before all had come."""
+_WINDOWS = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
+SUFFIX = ".lcast"
+
+
+@dataclass
+class Shelf:
+    """One group: its items so far. `file` stands once the stream is complete."""
+
+    group: int
+    log: Path
+    preamble: bytes = b""
+    items: dict[ItemKey, tuple[bytes, bool]] = field(default_factory=dict)
+    about: About | None = None
+    order: list[ItemKey] = field(default_factory=list)
+    file: Path | None = None
+    _out: BinaryIO | None = None
+
+    def put(self, key: ItemKey, payload: bytes, complete: bool) -> None:
+        """Keep an item; one that is complete goes to disk at once. Raises OSError when the disk does not take it."""
+        self.items[key] = (payload, complete)
+        if complete:
+            self._append(key, payload, complete)
+        self._note(key, payload, complete)
+
+    def start(self, preamble: bytes) -> None:
+        """The group's preamble came (again)."""
+        if not self.preamble and preamble:
+            self.preamble = preamble
+            self._append(_PREAMBLE, preamble, True)
+
+    def name_file(self, path: Path) -> None:
+        """Remember, over a restart too, which file is this group's."""
+        self.file = path
+        self._append(_FILE, path.name.encode(), True)
+
+    def keep_parts(self) -> None:
+        """Put on disk what has begun and is not complete: for an orderly end."""
+        for key, (payload, complete) in self.items.items():
+            if payload and not complete:
+                self._append(key, payload, complete)
+        self.close()
+
+    def close(self) -> None:
+        if self._out is not None:
+            self._out.close()
+            self._out = None
+
+    @property
+    def held(self) -> int:
+        """Payload bytes here."""
+        return sum(len(payload) for payload, _ in self.items.values())
+
+    @property
+    def complete(self) -> bool:
+        """Whether every item of the stream is here whole."""
+        return bool(self.order) and all(self.items.get(key, (b"", False))[1] for key in self.order)
+
+    def stream(self) -> bytes:
+        """The stream of what is here. Raises FormatError if not even the header is any good."""
+        return stream_of(self.preamble, self.items, self.order)
+
+    def load(self) -> None:
+        """Read the log up to its first bad record, and cut off what follows."""
+        data = self.log.read_bytes()
+        good = 0
+        for stop, key, payload, complete in _records(data):
+            if payload is None:
+                break
+            if key == _PREAMBLE:
+                self.preamble = payload
+            elif key == _FILE:
+                self.file = self.log.parent.parent / payload.decode(errors="replace")
+            else:
+                self.items[key] = (payload, complete)
+                self._note(key, payload, complete)
+            good = stop
+        if good < len(data):
+            with open(self.log, "r+b") as out:
+                out.truncate(good)
+
+    def _note(self, key: ItemKey, payload: bytes, complete: bool) -> None:
+        with contextlib.suppress(FormatError):
+            if key == ABOUT and complete:
+                self.about = parse_about(payload)
+            if key == ORDER and complete:
+                self.order = parse_order(payload)
+
+    def _append(self, key: ItemKey, payload: bytes, complete: bool) -> None:
+        if self._out is None:
+            self._out = open(self.log, "ab", buffering=0)
+        head = _RECORD.pack(key[0], complete, key[1], len(payload), zlib.crc32(payload))
+        self._out.write(head + payload)
+
+
+def _records(data: bytes) -> Iterator[tuple[int, ItemKey, bytes | None, bool]]:
+    """(stop, key, payload, complete) of each record; the payload is None where it is damaged or cut off."""
+    at = 0
+    while at + _RECORD.size <= len(data):
+        cls, complete, index, size, crc = _RECORD.unpack_from(data, at)
+        payload = data[at + _RECORD.size : at + _RECORD.size + size]
+        good = len(payload) == size and zlib.crc32(payload) == crc
+        stop = at + _RECORD.size + size
+        yield stop, (cls, index), payload if good else None, bool(complete)
+        at = stop
+
+
+class Store:
+    """A folder that streams arrive in. Raises FileError if it cannot be made."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._logs = folder / ".layercast"
+        try:
+            self._logs.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FileError(f"cannot be made a folder ({error.strerror}); choose another place") from None
+        self.shelves: dict[int, Shelf] = {}
+        self.done: dict[int, tuple[bytes, list[Run]]] = self._read_done()
+
+    def resume(self) -> None:
+        """Take up the groups that an earlier run began."""
+        for log in sorted(self._logs.glob("*.part")):
+            with contextlib.suppress(ValueError, OSError):
+                group = int(log.stem, 16)
+                if group not in self.done:
+                    self.shelves[group] = shelf = Shelf(group, log)
+                    shelf.load()
+
+    def shelf(self, group: int) -> Shelf:
+        """The place of a group, made when it is new."""
+        if group not in self.shelves:
+            log = self._logs / f"{group:08x}.part"
+            log.unlink(missing_ok=True)  # of a run that is not to be resumed
+            self.shelves[group] = Shelf(group, log)
+        return self.shelves[group]
+
+    def finish(self, shelf: Shelf) -> Path:
+        """Write the stream of a group as a file; a complete one needs its log no longer.
+
+        Raises FileError, and FormatError for a group of which not even the header is here.
+        """
+        data = shelf.stream()
+        path = shelf.file or self._free_name(shelf)
+        write_whole(path, data)
+        if shelf.file is None:
+            shelf.name_file(path)
+        if shelf.complete and group_of(data) == shelf.group:
+            shelf.close()
+            keys = [[cls, run.start, run.step, len(run)] for cls, run in runs_of(shelf.items)]
+            write_whole(self._logs / f"{shelf.group:08x}.done", msgpack.packb([shelf.preamble, path.name, keys]))
+            shelf.log.unlink(missing_ok=True)
+        return path
+
+    def _free_name(self, shelf: Shelf) -> Path:
+        """A name of the sender's choice, made harmless, that no other file here has."""
+        stem = safe_name(shelf.about.name if shelf.about is not None else "") or f"{shelf.group:08x}"
+        path = self.folder / f"{stem}{SUFFIX}"
+        taken = {other.file for other in self.shelves.values()}
+        if path in taken or path.exists():
+            path = self.folder / f"{stem}-{shelf.group:08x}{SUFFIX}"
+        return path
+
+    def _read_done(self) -> dict[int, tuple[bytes, list[Run]]]:
+        found: dict[int, tuple[bytes, list[Run]]] = {}
+        for record in self._logs.glob("*.done"):
+            with contextlib.suppress(ValueError, TypeError, OSError, msgpack.UnpackException):
+                preamble, name, keys = msgpack.unpackb(record.read_bytes())
+                if (self.folder / name).exists():
+                    runs = [(cls, range(first, first + stride * count, stride)) for cls, first, stride, count in keys]
+                    found[int(record.stem, 16)] = (preamble, runs)
+        return found
+
+
+def safe_name(name: str) -> str:
+    """The last part of a peer's name without anything that a file system could take amiss; empty if nothing is left."""
+    last = re.split(r"[/\\]", name)[-1]
+    stem = last.removesuffix(SUFFIX)
+    kept = "".join(c for c in stem if c.isprintable() and c not in '<>:"|?*').strip(" .")
+    kept = kept.encode(errors="ignore")[:160].decode(errors="ignore").strip(" .")
+    return f"_{kept}" if _WINDOWS.fullmatch(kept) else kept

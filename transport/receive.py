@@ -97,7 +97,7 @@ class Receiver:
 
         They are told to the sender and not announced as events again. Call it before `want`.
         """
-        self._preambles[group] = preamble
+        self._preambles[group] = preamble or None  # without one, the first base packet still starts the group
         entries: list[Entry] = []
         whole = [key for key, (_, complete) in items.items() if complete]
         self._done.update((group, *key) for key in whole)

@@ -83,8 +83,12 @@ class Shelf:
 
     @property
     def complete(self) -> bool:
-        """Whether every item of the stream is here whole."""
-        return bool(self.order) and all(self.items.get(key, (b"", False))[1] for key in self.order)
+        """Whether every item of the stream is here whole, and its name."""
+        return (
+            self.about is not None
+            and bool(self.order)
+            and all(self.items.get(key, (b"", False))[1] for key in self.order)
+        )
 
     def stream(self) -> bytes:
         """The stream of what is here. Raises FormatError if not even the header is any good."""

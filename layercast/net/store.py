@@ -26,7 +26,8 @@ from layercast.net.parcel import ABOUT, ORDER, About, ItemKey, parse_about, pars
 from player.items import group_of
 from transport.control import Run, runs_of
 
-_RECORD = struct.Struct(">BBIII")  # class, whether all of it, index, bytes, CRC-32 of the payload
+_RECORD = struct.Struct(">BBII")  # class, whether all of it, index, bytes; then the payload, then a CRC-32 of all that
+_CRC = 4
 _PREAMBLE, _FILE = (254, 0), (255, 0)
 """Keys of the records that hold the group's preamble, and the name of a file written before all had come."""
 _WINDOWS = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
@@ -123,18 +124,19 @@ class Shelf:
     def _append(self, key: ItemKey, payload: bytes, complete: bool) -> None:
         if self._out is None:
             self._out = open(self.log, "ab", buffering=0)
-        head = _RECORD.pack(key[0], complete, key[1], len(payload), zlib.crc32(payload))
-        self._out.write(head + payload)
+        record = _RECORD.pack(key[0], complete, key[1], len(payload)) + payload
+        self._out.write(record + zlib.crc32(record).to_bytes(_CRC, "big"))
 
 
 def _records(data: bytes) -> Iterator[tuple[int, ItemKey, bytes | None, bool]]:
     """(stop, key, payload, complete) of each record; the payload is None where it is damaged or cut off."""
     at = 0
     while at + _RECORD.size <= len(data):
-        cls, complete, index, size, crc = _RECORD.unpack_from(data, at)
-        payload = data[at + _RECORD.size : at + _RECORD.size + size]
-        good = len(payload) == size and zlib.crc32(payload) == crc
-        stop = at + _RECORD.size + size
+        cls, complete, index, size = _RECORD.unpack_from(data, at)
+        end = at + _RECORD.size + size
+        stop = end + _CRC
+        payload = data[at + _RECORD.size : end]
+        good = stop <= len(data) and zlib.crc32(data[at:end]).to_bytes(_CRC, "big") == data[end:stop]
         yield stop, (cls, index), payload if good else None, bool(complete)
         at = stop
 

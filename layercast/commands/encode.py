@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Wishes:
-    """What was asked for, for every photo of one call."""
+    """What was asked for, for every photo of one call; nothing in particular, if left out."""
 
-    caption: str | None
-    guess: bool
-    max_bytes: int | None
-    bpp: float | None
-    lossless: bool
-    prefer: str | None
-    meta: dict[str, str]
-    keep_location: bool
-    limit: int
+    caption: str | None = None
+    guess: bool = True
+    max_bytes: int | None = None
+    bpp: float | None = None
+    lossless: bool = False
+    prefer: str | None = None
+    meta: dict[str, str] = field(default_factory=dict)
+    keep_location: bool = False
+    limit: int = 64_000_000
 
 
 def _parse_meta(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -108,6 +108,14 @@ def _target(name: str, output: str | None) -> Path:
 
 
 def _encode_one(name: str, target: Path, wishes: Wishes, as_json: bool) -> None:
+    start = time.perf_counter()
+    photo, data = make_stream(name, wishes)
+    save(target, data)
+    _tell(name, target, photo, data, time.perf_counter() - start, as_json)
+
+
+def make_stream(name: str, wishes: Wishes) -> tuple[Photo, bytes]:
+    """A photo and its stream; says what had to be changed. Raises Failure."""
     import codec
     from codec.extract.photo import read_photo
 
@@ -117,7 +125,7 @@ def _encode_one(name: str, target: Path, wishes: Wishes, as_json: bool) -> None:
         warn(name, note)
     budget = _budget(name, photo, wishes)
     caption = _guess(name, photo) if wishes.guess else wishes.caption
-    start, progress = time.perf_counter(), Progress(name)
+    progress = Progress(name)
     try:
         data = codec.encode(
             photo.picture,
@@ -132,8 +140,7 @@ def _encode_one(name: str, target: Path, wishes: Wishes, as_json: bool) -> None:
         raise Failure(name, f"{error}; change that") from None
     finally:
         progress.close()
-    save(target, data)
-    _tell(name, target, photo, data, time.perf_counter() - start, as_json)
+    return photo, data
 
 
 def _guess(name: str, photo: Photo) -> str | None:

@@ -1,0 +1,73 @@
+"""What the commands that go over a network share: addresses, tokens, what is known of the link, Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import click
+
+from layercast.net.endpoints import Address, Link, parse
+
+
+def address(ctx: click.Context, param: click.Parameter, value: str) -> Address:
+    """A URL as a click argument or option."""
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r}: {error}") from None
+
+
+def parse_region(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int, int, int] | None:
+    if value is None:
+        return None
+    parts = value.split(",")
+    if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
+        raise click.BadParameter(f"{value!r} is not X,Y,W,H in pixels")
+    x, y, width, height = (int(part) for part in parts)
+    return x, y, width, height
+
+
+def token_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--token, or the environment; never shown."""
+    return click.option(
+        "--token",
+        metavar="T",
+        default="",
+        envvar="LAYERCAST_TOKEN",
+        help="The secret that the serving end gave.  [environment: LAYERCAST_TOKEN]",
+    )(command)
+
+
+def link_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--rate, --rtt and --packet, handed on as `link`."""
+
+    @click.option("--rate", type=click.FloatRange(min=100), metavar="BIT/S", help="The link's rate; else it is found.")
+    @click.option("--rtt", type=click.FloatRange(min=0), metavar="S", help="The link's round trip, as a first guess.")
+    @click.option("--packet", type=click.IntRange(min=40, max=1472), metavar="B", help="Largest packet.")
+    @functools.wraps(command)
+    def with_link(rate: float | None, rtt: float | None, packet: int | None, **others: Any) -> Any:
+        return command(link=Link(rate, rtt, packet), **others)
+
+    return with_link
+
+
+def until_interrupted(work: Coroutine[Any, Any, str]) -> str:
+    """Run to the end; "interrupted" after Ctrl-C or SIGTERM, when `work` has had its `finally`."""
+
+    async def guarded() -> str:
+        task = asyncio.ensure_future(work)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if os.name == "posix":
+                loop.add_signal_handler(number, task.cancel)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            return "interrupted"
+
+    return asyncio.run(guarded())

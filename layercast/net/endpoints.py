@@ -1,0 +1,99 @@
+"""Where a peer is, as a URL, and the channel that leads there. The one place that knows all channels.
+
+    udp://HOST:PORT[/NAME]                    plain UDP, nothing hidden
+    quic://HOST:PORT[/NAME]?pin=SHA256        QUIC; the pin is the server's certificate, `serve` prints it
+    wt://HOST:PORT[/NAME]?pin=SHA256          WebTransport, what a web page can speak
+    webrtc://HOST:PORT[/NAME]                 WebRTC; offers and answers over HTTP (webrtcs: over HTTPS)
+    pipe:DEVICE[?baud=N], pipe:-              a serial line or radio modem; standard input and output
+
+NAME chooses one of the streams that are served.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from transport.channels import Channel
+
+PORT = 4747
+SCHEMES = ("udp", "quic", "wt", "webrtc", "webrtcs", "pipe")
+
+
+@dataclass(frozen=True)
+class Address:
+    """A URL taken apart. `pin`: SHA-256 of a certificate, or empty."""
+
+    scheme: str
+    host: str = ""
+    port: int = PORT
+    name: str = ""
+    pin: bytes = b""
+    baud: int | None = None
+
+    def __str__(self) -> str:
+        if self.scheme == "pipe":
+            return f"pipe:{self.name}" + (f"?baud={self.baud}" if self.baud else "")
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}" + (f"?pin={self.pin.hex()}" if self.pin else "")
+
+
+@dataclass(frozen=True)
+class Link:
+    """What is known of the link: rate in bit/s or None, round trip in seconds, largest packet in bytes or None."""
+
+    rate: float | None = None
+    rtt: float | None = None
+    packet: int | None = None
+
+
+class Listening(Protocol):
+    """A server's end that takes peers until it is closed."""
+
+    def close(self) -> None: ...
+
+
+def parse(url: str) -> Address:
+    """Raises ValueError with what is wrong and what to write instead."""
+    scheme, colon, _ = url.partition(":")
+    if not colon or scheme not in SCHEMES:
+        raise ValueError(f"not a URL that layercast speaks; write udp://HOST:{PORT}, or one of {', '.join(SCHEMES)}")
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query))
+    if scheme == "pipe":
+        baud = options.get("baud")
+        if not parts.path or (baud is not None and not baud.isdecimal()):
+            raise ValueError("a pipe is written pipe:DEVICE?baud=9600, or pipe:-")
+        return Address(scheme, name=parts.path, baud=int(baud) if baud else None)
+    try:
+        host, port = parts.hostname or "", parts.port or PORT
+    except ValueError:
+        raise ValueError(f"the port is no number below 65536; write {scheme}://HOST:{PORT}") from None
+    if not host:
+        raise ValueError(f"no host; write {scheme}://HOST:{PORT}")
+    pin = options.get("pin", "")
+    if pin and not re.fullmatch(r"[0-9a-fA-F]{64}", pin):
+        raise ValueError("a pin is the 64 hexadecimal digits that `layercast serve` prints")
+    return Address(scheme, host, port, unquote(parts.path).lstrip("/"), bytes.fromhex(pin))
+
+
+async def connect(to: Address, token: str, link: Link) -> Channel:
+    """A channel to a peer; it may be used at once. Raises OSError, ValueError."""
+    if to.scheme == "udp":
+        from transport.channels import udp
+
+        return await udp.connect(to.host, to.port, token, rtt=link.rtt or 1.0)
+    raise ValueError(f"{to.scheme} is not built in")
+
+
+async def listen(at: Address, token: str, accept: Callable[[Channel], None]) -> tuple[Listening, Address]:
+    """Take peers at an address: what closes it all, and the address as peers have to write it. Raises OSError."""
+    if at.scheme == "udp":
+        from transport.channels import udp
+
+        listener = await udp.listen(at.host, at.port, accept, token)
+        return listener, Address("udp", at.host, listener.address[1])
+    raise ValueError(f"nobody can listen on {at.scheme}")

@@ -1,0 +1,94 @@
+"""One end of a transfer at work on a channel: a session, its application and the driver that gives them their turns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from layercast.net.endpoints import Link
+from layercast.net.feed import Feed
+from layercast.net.fetch import Change, Fetch, Region
+from layercast.net.parcel import Parcel
+from layercast.net.store import Store
+from transport import Receiver, ReceiverConfig, Sender, SenderConfig, packet_size
+from transport.channels import Channel
+from transport.driver import Driver
+
+REQUEST = 200
+"""Largest packet of a request, bytes: a second of a very thin link at most."""
+LARGEST = 1100
+"""Largest packet, bytes, of a link of which nothing is known."""
+FIRST_RTT = 1.0
+"""Seconds assumed of one."""
+
+
+class Sending:
+    """Sends to the peer of a channel what it asks for. Within a running event loop."""
+
+    def __init__(
+        self, channel: Channel, link: Link, find: Callable[[str], Sequence[Parcel] | None], ends: bool = True
+    ) -> None:
+        size = link.packet or (packet_size(link.rate) if link.rate is not None else LARGEST)
+        config = SenderConfig(
+            packet_size=min(size, channel.largest),
+            overhead=channel.overhead,
+            rate=link.rate,
+            initial_rtt=link.rtt if link.rtt is not None else FIRST_RTT,
+            wait_for_request=True,
+        )
+        self.channel = channel
+        self.sender = Sender(config)
+        self.feed = Feed(self.sender, find, ends)
+        self._driver = Driver(self.sender, channel, self._after)
+        self._driver.start()
+
+    def add(self, parcel: Parcel) -> None:
+        """One more stream."""
+        self.feed.add(parcel)
+        self._driver.wake()
+
+    async def wait_closed(self) -> str:
+        """Why it ended: the channel's reason."""
+        return await self._driver.wait_closed()
+
+    def _after(self) -> None:
+        begun = len(self.feed.sent)
+        self.feed.take()
+        if self.feed.refused is not None:
+            self.channel.close()
+        if len(self.feed.sent) > begun:
+            self._driver.wake()
+
+
+class Receiving:
+    """Fetches from the peer of a channel into a store. `changed` is called with everything that comes."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        store: Store,
+        changed: Callable[[Change], None],
+        upto: int = 3,
+        topic: str = "",
+        region: Region | None = None,
+        stays: bool = False,
+    ) -> None:
+        """`stays`: go on after the sender has told the end."""
+        self.channel = channel
+        self.receiver = Receiver(ReceiverConfig(packet_size=min(REQUEST, channel.largest)))
+        self.fetch = Fetch(self.receiver, store, upto, topic, region)
+        self._changed = changed
+        self._stays = stays
+        self.fetch.begin()
+        self._driver = Driver(self.receiver, channel, self._after)
+        self._driver.start()
+
+    async def wait_closed(self) -> str:
+        """Why it ended; "complete" when the sender has told that there is no more. Raises OSError or FileError."""
+        why = await self._driver.wait_closed()
+        return "complete" if self.fetch.ended else why
+
+    def _after(self) -> None:
+        for change in self.fetch.take():
+            self._changed(change)
+        if self.fetch.ended and not self._stays:
+            self.channel.close()

@@ -18,7 +18,7 @@ NOTHING: Final = -1
 MAX_ENTRIES: Final = 64
 MAX_RUNS: Final = 64
 """Entries in a request; runs in one entry."""
-MAX_TOPIC: Final = 180
+MAX_TEXT: Final = 180
 REQUEST: Final = 0x08
 HEARD: Final = 0x09
 END: Final = 0x0A
@@ -66,7 +66,7 @@ class Partial:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """What the receiver came for, in the application's own words: up to MAX_TOPIC bytes of UTF-8."""
+    """What the receiver came for, in the application's own words: up to MAX_TEXT bytes of UTF-8."""
 
     text: str
 
@@ -106,10 +106,12 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """All that was wanted has been delivered and no more will be submitted."""
+    """All that was wanted has been delivered and no more will be submitted. `why`: if that is nothing, a reason."""
+
+    why: str = ""
 
     def encode(self) -> bytes:
-        return bytes([END])
+        return bytes([END]) + _text(self.why)
 
 
 def runs_of(items: Iterable[tuple[int, int]]) -> list[Run]:
@@ -135,6 +137,13 @@ def _arithmetic(indices: Sequence[int]) -> list[range]:
     return runs
 
 
+def _text(text: str) -> bytes:
+    data = text.encode()
+    if len(data) > MAX_TEXT:
+        raise ValueError(f"a text has {MAX_TEXT} B at most")
+    return data
+
+
 def _put_entry(out: bytearray, entry: Entry) -> None:
     match entry:
         case Level(group, upto):
@@ -158,9 +167,7 @@ def _put_entry(out: bytearray, entry: Entry) -> None:
             put_varint(out, index)
             put_varint(out, size)
         case Topic(text):
-            data = text.encode()
-            if len(data) > MAX_TOPIC:
-                raise ValueError(f"a topic has {MAX_TOPIC} B at most")
+            data = _text(text)
             out += bytes([_TOPIC, len(data)]) + data
 
 
@@ -180,8 +187,8 @@ def parse(reader: Reader) -> Request | Heard | End:
     kind = reader.uint(1)
     if kind == HEARD:
         return _parse_heard(reader)
-    if kind == END and not reader.left:
-        return End()
+    if kind == END:
+        return End(_parse_text(reader, reader.left))
     if kind != REQUEST:
         raise reader.fail(f"control packet of unknown kind {kind}")
     number = reader.uint(2)
@@ -220,18 +227,17 @@ def _parse_entry(reader: Reader) -> Entry:
             raise reader.fail("a partial item of no bytes")
         return Partial(group, low, index, size)
     if kind == _TOPIC and low == 0:
-        return Topic(_parse_text(reader))
+        return Topic(_parse_text(reader, reader.uint(1)))
     raise reader.fail(f"an entry of unknown kind {tag}")
 
 
-def _parse_text(reader: Reader) -> str:
-    size = reader.uint(1)
-    if size > MAX_TOPIC:
-        raise reader.fail(f"a topic of {size} bytes")
+def _parse_text(reader: Reader, size: int) -> str:
+    if size > MAX_TEXT:
+        raise reader.fail(f"a text of {size} bytes")
     try:
         return reader.take(size).decode()
     except UnicodeDecodeError:
-        raise reader.fail("a topic that is no UTF-8") from None
+        raise reader.fail("a text that is no UTF-8") from None
 
 
 def _parse_run(reader: Reader) -> Run:

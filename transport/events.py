@@ -53,7 +53,9 @@ class TopicWanted:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Receiver: the sender has delivered all that is wanted and has no more."""
+    """Receiver: the sender has delivered all that is wanted and has no more. `why`: if that is nothing, its reason."""
+
+    why: str = ""
 
 
 Event = GroupStarted | ItemReceived | ItemDelivered | ItemDropped | LevelWanted | TopicWanted | Ended

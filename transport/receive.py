@@ -74,7 +74,7 @@ class Receiver:
         self._largest_time = 0.0
         self._unacked = 0
         self._ack_at: float | None = None
-        self._ended = False
+        self._ended: Ended | None = None
         self._asking = Asking(self.config.packet_size)
 
     def want(self, upto: int, group: int | None = None, now_first: Iterable[tuple[int, int]] = ()) -> None:
@@ -126,7 +126,7 @@ class Receiver:
             self._asking.handle_heard(packet)
             return
         if isinstance(packet, End):
-            self._ended = True
+            self._ended = Ended(packet.why)
             return
         if not isinstance(packet, wire.Data):
             self.stats.malformed += 1
@@ -166,8 +166,8 @@ class Receiver:
         if self._started:
             return self._started.popleft()
         if not self._changed:
-            ended, self._ended = self._ended, False
-            return Ended() if ended else None
+            ended, self._ended = self._ended, None
+            return ended
         key = next(iter(self._changed))
         del self._changed[key]
         assembly = self._items[key]

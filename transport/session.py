@@ -106,7 +106,7 @@ class Sender:
         self._preambles: dict[int, bytes] = {}
         self._events: deque[Event] = deque()
         self._number = 0
-        self._finished, self._ends_left, self._end_at = False, 0, -math.inf
+        self._finished, self._ends_left, self._end_at, self._why = False, 0, -math.inf, ""
 
     def start_group(self, group: int, preamble: bytes) -> None:
         """Say what every base packet of a group begins with (0-8 B), before its first item is submitted."""
@@ -130,8 +130,12 @@ class Sender:
         self._events.extend(ItemDropped(key) for key in self._schedule.cancel(group))
         self._preambles.pop(group, None)
 
-    def finish(self) -> None:
-        """No more will be submitted: once all that is wanted is delivered, the receiver is told so."""
+    def finish(self, why: str = "") -> None:
+        """No more will be submitted: once all that is wanted is delivered, the receiver is told so.
+
+        `why`: a reason in 180 B of UTF-8 at most, where nothing could be submitted.
+        """
+        self._why = why
         self._finished, self._ends_left, self._end_at = True, ENDS, -math.inf
 
     @property
@@ -217,7 +221,7 @@ class Sender:
         """The end may be lost, and nobody acknowledges it: it goes a few times, ever later."""
         self._ends_left -= 1
         self._end_at = now + 2 ** (ENDS - self._ends_left - 1) * max(1.0, self.estimate.srtt)
-        data = End().encode()
+        data = End(self._why).encode()
         self._note_sent(len(data), now)
         return data
 
@@ -244,7 +248,7 @@ class Sender:
         if entries:
             self._schedule.reconsider()
             if self._finished:
-                self.finish()
+                self.finish(self._why)
 
     def _leave_out_held(self, outgoing: Outgoing) -> None:
         """What the receiver has from before counts as delivered."""

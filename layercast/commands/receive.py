@@ -62,7 +62,7 @@ def receive(
         why = until_interrupted(work(url, token, link, store, progress, LEVELS[upto], region))
     _tell(output, store, why, as_json)
     if why not in ("complete", "interrupted"):
-        raise Failure(str(url), f"{why}; what came is kept, go on with --resume")
+        raise Failure(str(url), f"{why}; {_remedy(why)}")
 
 
 async def _fetch(
@@ -115,6 +115,12 @@ async def _listen(
             task.cancel()
         listening.close()
     return "interrupted"
+
+
+def _remedy(why: str) -> str:
+    if "token" in why:
+        return "give the one that `layercast serve` shows with --token"
+    return "ask for another" if "name" in why else "what came is kept, go on with --resume"
 
 
 @contextlib.contextmanager

@@ -53,8 +53,6 @@ class Sending:
     def _after(self) -> None:
         begun = len(self.feed.sent)
         self.feed.take()
-        if self.feed.refused is not None:
-            self.channel.close()
         if len(self.feed.sent) > begun:
             self._driver.wake()
 
@@ -85,10 +83,10 @@ class Receiving:
     async def wait_closed(self) -> str:
         """Why it ended; "complete" when the sender has told that there is no more. Raises OSError or FileError."""
         why = await self._driver.wait_closed()
-        return "complete" if self.fetch.ended else why
+        return why if self.fetch.ended is None else self.fetch.ended or "complete"
 
     def _after(self) -> None:
         for change in self.fetch.take():
             self._changed(change)
-        if self.fetch.ended and not self._stays:
+        if self.fetch.ended is not None and not self._stays:
             self.channel.close()

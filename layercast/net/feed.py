@@ -46,6 +46,7 @@ class Feed:
         self._begun = True
         if parcels is None:
             self.refused = self._topic
+            self.sender.finish("there is no stream of that name")
             return
         for parcel in parcels:
             self.add(parcel)

@@ -41,7 +41,7 @@ class Fetch:
     ) -> None:
         self.receiver = receiver
         self.store = store
-        self.ended = False
+        self.ended: str | None = None  # why there is no more: empty if all has come
         self._upto = upto
         self._topic = topic
         self._region = region
@@ -70,8 +70,8 @@ class Fetch:
                     yield Change("started", shelf)
                 case ItemReceived(key, payload, complete):
                     yield from self._keep(key, payload, complete)
-                case Ended():
-                    self.ended = True
+                case Ended(why):
+                    self.ended = why
                     yield Change("ended")
 
     def finish(self) -> None:

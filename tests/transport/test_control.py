@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transport import wire
-from transport.control import NOTHING, First, Heard, Held, Level, Partial, Request, Topic, runs_of
+from transport.control import NOTHING, End, First, Heard, Held, Level, Partial, Request, Topic, runs_of
 
 GROUPS = st.integers(0, 0xFFFFFFFF)
 ITEMS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5000)), min_size=1, max_size=40)
@@ -21,8 +21,8 @@ REQUESTS = st.builds(Request, st.integers(0, 65535), st.lists(ENTRIES, min_size=
 HEARD = st.builds(Heard, st.lists(st.integers(0, 65535), min_size=1, max_size=64).map(tuple))
 
 
-@given(REQUESTS | HEARD)
-def test_what_is_written_is_read(packet: Request | Heard) -> None:
+@given(REQUESTS | HEARD | st.builds(End, st.text(max_size=40)))
+def test_what_is_written_is_read(packet: Request | Heard | End) -> None:
     assert wire.parse(packet.encode()) == packet
 
 

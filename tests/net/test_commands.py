@@ -1,0 +1,121 @@
+"""serve, send and receive as a user runs them: real processes, real sockets on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.parsers import streams
+
+TOKEN = "a token of the test"
+
+
+def layercast(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "layercast", *map(str, arguments)]
+
+
+def environment(token: str = TOKEN) -> dict[str, str]:
+    return {**os.environ, "LAYERCAST_TOKEN": token, "PYTHONUNBUFFERED": "1"}
+
+
+def run(*arguments: str | Path, token: str = TOKEN) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        layercast(*arguments), env=environment(token), capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@contextmanager
+def waiting(*arguments: str | Path) -> Iterator[str]:
+    """A command that listens, for as long as the body runs; gives its URL."""
+    with subprocess.Popen(layercast(*arguments), env=environment(), stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            line = process.stderr.readline()
+            assert " on " in line, line
+            yield line.strip().rpartition(" on ")[2].replace("0.0.0.0", "127.0.0.1")
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.stderr.read()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "served"
+    made.mkdir()
+    for n, data in enumerate(streams()[:3]):
+        (made / f"photo {n}.lcast").write_bytes(data)
+    return made
+
+
+def same(one: Path, other: Path) -> bool:
+    names = sorted(path.name for path in one.glob("*.lcast"))
+    return names == sorted(path.name for path in other.glob("*.lcast")) and all(
+        (one / name).read_bytes() == (other / name).read_bytes() for name in names
+    )
+
+
+@pytest.mark.parametrize("way", ["--udp"])
+def test_a_served_folder_arrives(folder: Path, tmp_path: Path, way: str) -> None:
+    with waiting("serve", folder, way, "--listen", "127.0.0.1:0", "--rate", "1000000") as url:
+        done = run("receive", url, "-o", tmp_path / "in", "--json")
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["event"] for line in lines].count("complete") == 3 and lines[-1]["event"] == "ended"
+    assert same(folder, tmp_path / "in")
+
+
+def test_what_is_sent_arrives_where_somebody_listens(folder: Path, tmp_path: Path) -> None:
+    with waiting("receive", "udp://127.0.0.1:0", "-o", tmp_path / "in", "--listen") as url:
+        done = run("send", *sorted(folder.glob("*.lcast")), url, "--rate", "1000000")
+        assert done.returncode == 0, done.stderr
+    assert same(folder, tmp_path / "in")
+
+
+def test_wrong_words_are_one_clear_line(folder: Path, tmp_path: Path) -> None:
+    with waiting("serve", folder, "--listen", "127.0.0.1:0") as url:
+        wrong = run("receive", url, "-o", tmp_path / "in", token="another")
+        missing = run("receive", f"{url}/photo 9", "-o", tmp_path / "in")
+    for done, words in ((wrong, "token is wrong"), (missing, "no stream of that name")):
+        assert done.returncode == 1 and words in done.stderr and len(done.stderr.splitlines()) == 1
+    nowhere = run("receive", "tcp:x", "-o", tmp_path / "in")
+    assert nowhere.returncode == 2 and "udp://HOST" in nowhere.stderr
+
+
+def test_first_layers_then_the_rest(folder: Path, tmp_path: Path) -> None:
+    with waiting("serve", folder, "--listen", "127.0.0.1:0", "--rate", "1000000") as url:
+        assert run("receive", url, "-o", tmp_path / "in", "--upto", "caption").returncode == 0
+        assert all(20 < path.stat().st_size < 90 for path in (tmp_path / "in").glob("*.lcast"))
+        assert run("receive", url, "-o", tmp_path / "in", "--resume").returncode == 0
+    assert same(folder, tmp_path / "in")
+
+
+def test_killed_and_resumed_nothing_is_fetched_twice(folder: Path, tmp_path: Path) -> None:
+    """Ended without warning while items arrive; LAYERCAST_KILLS says how often."""
+    rng, lines = random.Random(3), []
+    receive = ["receive", "-o", tmp_path / "in", "--resume", "--json"]
+    with waiting("serve", folder, "--listen", "127.0.0.1:0", "--rate", "60000") as url:
+        for _ in range(int(os.environ.get("LAYERCAST_KILLS", "3"))):
+            with subprocess.Popen(layercast(*receive, url), env=environment(), stdout=subprocess.PIPE) as process:
+                assert process.stdout is not None
+                lines += [line for _, line in zip(range(rng.randint(1, 12)), process.stdout, strict=False)]
+                process.kill()
+                lines += process.stdout.readlines()
+        done = run(*receive, url)
+    assert done.returncode == 0 and same(folder, tmp_path / "in")
+    names = {path.name for path in (tmp_path / "in").iterdir()}
+    assert names == {path.name for path in folder.iterdir()} | {".layercast"}, "a half-written file"
+        ".layercast"
+    }
+    told = [json.loads(line) for line in [*lines, *done.stdout.encode().splitlines()] if line.strip().endswith(b"}")]
+    fetched = sum(line["bytes"] for line in told if line["event"] == "item")
+    served = sum(path.stat().st_size for path in folder.glob("*.lcast"))
+    assert fetched <= served + 3 * 300, "more was fetched than what is served, names and orders"

@@ -113,8 +113,6 @@ def test_killed_and_resumed_nothing_is_fetched_twice(folder: Path, tmp_path: Pat
     assert done.returncode == 0 and same(folder, tmp_path / "in")
     names = {path.name for path in (tmp_path / "in").iterdir()}
     assert names == {path.name for path in folder.iterdir()} | {".layercast"}, "a half-written file"
-        ".layercast"
-    }
     told = [json.loads(line) for line in [*lines, *done.stdout.encode().splitlines()] if line.strip().endswith(b"}")]
     fetched = sum(line["bytes"] for line in told if line["event"] == "item")
     served = sum(path.stat().st_size for path in folder.glob("*.lcast"))

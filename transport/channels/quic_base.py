@@ -40,6 +40,11 @@ MAX_INBOX: Final = 1024
 MAX_DATAGRAM_FRAME: Final = 65536
 STREAM_WINDOW: Final = 65536
 REPEAT_AFTER: Final = 0.05
+ACK: Final = 8
+"""Bytes of an acknowledgement that rides along, and nearly every packet has one."""
+ACK_DELAY: Final = (0.02, 0.25)
+"""Seconds that an acknowledgement waits for a packet to ride in: a round trip, within these bounds. Alone it would take
+61 B on a link that the session paces to its last byte, and a queue would grow there."""
 GOODBYE: Final = 0
 WRONG_TOKEN: Final = 1
 NO_DATAGRAMS: Final = 2
@@ -160,7 +165,7 @@ class QuicEnd(QuicConnectionProtocol):
         """`pin`: a client's; the only certificate fingerprint that it accepts."""
         super().__init__(quic)
         self.largest = LARGEST
-        self.overhead = 28 + HEADER + 8 + FRAME
+        self.overhead = 28 + HEADER + 8 + FRAME + ACK
         self.wake: Callable[[], None] = nothing
         self.closed: str | None = None
         self.verified = False
@@ -175,6 +180,7 @@ class QuicEnd(QuicConnectionProtocol):
         self._stream_bytes = 0
         self._heard = self._loop.time()
         self._timers: list[asyncio.TimerHandle] = []
+        quic._ack_delay = ACK_DELAY[0]
         quic._local_active_connection_id_limit = 2  # six spare ids more are 168 B before the first caption
         if settings.keepalive is not None:
             self._later(settings.keepalive, self._keep_alive)
@@ -205,6 +211,7 @@ class QuicEnd(QuicConnectionProtocol):
     def datagram_received(self, data: bytes | str, addr: Any) -> None:
         assert isinstance(data, bytes)
         self._heard = self._loop.time()
+        self._quic._ack_delay = min(max(self._quic._loss._rtt_smoothed, ACK_DELAY[0]), ACK_DELAY[1])
         self._quic.receive_datagram(data, addr, now=self._heard)
         self._process_events()
         ending = self._quic._close_event
@@ -220,6 +227,7 @@ class QuicEnd(QuicConnectionProtocol):
     def transmit(self) -> None:
         if self.closed is not None and self._is_client:
             return
+        self._acknowledge_along()
         super().transmit()
         self._held_back = self._unsent()
         if self._handed_over and not self.waiting:
@@ -257,7 +265,7 @@ class QuicEnd(QuicConnectionProtocol):
         ids = len(self._quic._peer_cid.cid)
         address = str((self._quic.get_peer_address() or ("",))[0])
         self.overhead = (48 if ":" in address and not address.startswith("::ffff:") else 28) + HEADER + ids + FRAME
-        self.overhead += len(self._prefix)
+        self.overhead += ACK + len(self._prefix)
         self.largest = min(LARGEST, PACKET - HEADER - ids - FRAME, limit - FRAME) - len(self._prefix)
         if self.largest < SMALLEST:
             self._end("the peer takes no datagrams", NO_DATAGRAMS)
@@ -311,6 +319,12 @@ class QuicEnd(QuicConnectionProtocol):
     def _can_send_early(self) -> bool:
         """Whether data may go with the first packet (0-RTT)."""
         return self._quic._cryptos[Epoch.ZERO_RTT].send.is_valid()
+
+    def _acknowledge_along(self) -> None:
+        """Acknowledge what waits for it now, if a packet leaves anyway: alone it costs 61 B."""
+        space = self._quic._spaces.get(Epoch.ONE_RTT)
+        if space is not None and space.ack_at is not None and self._quic._datagrams_pending:
+            space.ack_at = min(space.ack_at, self._loop.time())
 
     def _unsent(self) -> int:
         """Stream bytes and ends of streams that aioquic could not send just now."""

@@ -138,7 +138,7 @@ class LinkEvent:
 
 
 class Link:
-    """One direction. `arrived` and `dropped` are called with each packet when that happens to it; `sent` counts them."""
+    """One direction. `arrived` and `dropped` are called with each packet when that happens to it; `sent`: how many."""
 
     def __init__(self, clock: Clock, stages: Sequence[Stage], seed: int | str = 0, overhead: int = IP_UDP) -> None:
         self.clock = clock

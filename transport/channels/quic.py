@@ -1,10 +1,10 @@
 """QUIC: our packets as datagrams of a connection that is encrypted, admitted by a token and known by its certificate.
 
 The client's first stream holds the token and nothing else. It goes with the first bytes that can be encrypted, that is
-with the end of the handshake, or with its beginning where there is a ticket (0-RTT): the server has a caption on its way
-after one and a half round trips, or after half of one. A server that asks for no token sends before it has heard the end
-of the handshake; it then speaks to an address that nobody has proved yet, to which aioquic sends three times as many
-bytes as came from there at most.
+with the end of the handshake, or with its beginning where there is a ticket (0-RTT): the server has a caption on its
+way after one and a half round trips, or after half of one. A server that asks for no token sends before it has heard
+the end of the handshake; it then speaks to an address that nobody has proved yet, and aioquic sends it three times as
+many bytes as came from there at most.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Final
 
 from aioquic.asyncio.server import QuicServer
-from aioquic.buffer import Buffer
+from aioquic.buffer import Buffer  # type: ignore[attr-defined]
 from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
@@ -23,7 +23,7 @@ from aioquic.quic.packet import pull_quic_header
 from aioquic.tls import SessionTicket
 
 from transport.channels.certificate import Certificate
-from transport.channels.quic_base import NO_DATAGRAMS, TOO_LATE, WRONG_TOKEN, QuicEnd, Settings
+from transport.channels.quic_base import TOO_LATE, WRONG_TOKEN, QuicEnd, Settings
 from transport.channels.tickets import Issued, Tickets
 
 __all__ = ["QuicChannel", "QuicServing", "connect", "serve"]
@@ -181,6 +181,7 @@ async def connect(
     if len(pin) != 32 or len(token.encode()) > MAX_TOKEN:
         raise ValueError(f"a pin has 32 bytes, a token {MAX_TOKEN} at most")
     channel = await open_client(QuicChannel, ALPN, host, port, pin, settings, tickets, local, token=token)
+    assert isinstance(channel, QuicChannel)
     channel.greet()
     start_client(channel)
     return channel

@@ -20,9 +20,18 @@ class Clock:
     def run(self, until: float) -> None:
         """Let things happen up to and including `until`; `now` is `until` afterwards."""
         while self._due and self._due[0][0] <= until:
-            self.now, _, action = heapq.heappop(self._due)
-            action()
+            self.step()
         self.now = max(self.now, until)
+
+    def step(self) -> None:
+        """Let the next thing happen, now or later."""
+        self.now, _, action = heapq.heappop(self._due)
+        action()
+
+    @property
+    def next_due(self) -> float | None:
+        """When the next thing happens; None if nothing is left."""
+        return self._due[0][0] if self._due else None
 
     @property
     def idle(self) -> bool:

@@ -138,7 +138,7 @@ class LinkEvent:
 
 
 class Link:
-    """One direction. `arrived` and `dropped` are called with each packet when that happens to it."""
+    """One direction. `arrived` and `dropped` are called with each packet when that happens to it; `sent`: how many."""
 
     def __init__(self, clock: Clock, stages: Sequence[Stage], seed: int | str = 0, overhead: int = IP_UDP) -> None:
         self.clock = clock
@@ -147,7 +147,7 @@ class Link:
         self.arrived: Forward = lambda packet: None
         self.dropped: Forward = lambda packet: None
         self.log: list[LinkEvent] = []
-        self._count = 0
+        self.sent = 0
         self._enter: Forward = self._arrive
         for place, stage in reversed(list(enumerate(self.stages))):
             stage.start(clock, Random(f"{seed}/{place}"))
@@ -155,8 +155,8 @@ class Link:
 
     def send(self, data: bytes) -> int:
         """Put a datagram on the wire; its number in this direction, from 0."""
-        packet = Packet(self._count, data, len(data) + self.overhead)
-        self._count += 1
+        packet = Packet(self.sent, data, len(data) + self.overhead)
+        self.sent += 1
         self._note("sent", packet)
         self._enter(packet)
         return packet.number

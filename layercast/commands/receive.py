@@ -104,7 +104,7 @@ async def _listen(
         task.add_done_callback(tasks.discard)
 
     try:
-        listening, at = await listen(url, token, accept)
+        listening, at = await listen(url, token, link, accept)
     except (OSError, ValueError) as error:
         raise Failure(str(url), f"cannot be listened on ({error}); choose another address") from None
     click.echo(f"listening on {at}", err=True)

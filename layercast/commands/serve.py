@@ -116,7 +116,7 @@ async def _serve(where: Address, token: str, link: Link, library: Library, log: 
         task.add_done_callback(tasks.discard)
 
     try:
-        listening, at = await listen(where, token, accept)
+        listening, at = await listen(where, token, link, accept)
     except (OSError, ValueError) as error:
         raise Failure(str(where), f"cannot be served ({error}); choose another --listen") from None
     names = len(library.names)

@@ -13,11 +13,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from transport.channels import Channel
+
+if TYPE_CHECKING:
+    from transport.channels.quic_base import Settings
 
 PORT = 4747
 SCHEMES = ("udp", "quic", "wt", "webrtc", "webrtcs", "pipe")
@@ -86,14 +89,37 @@ async def connect(to: Address, token: str, link: Link) -> Channel:
         from transport.channels import udp
 
         return await udp.connect(to.host, to.port, token, rtt=link.rtt or 1.0)
+    if to.scheme in ("quic", "wt"):
+        from layercast.net.identity import tickets
+        from transport.channels import quic, webtransport
+
+        if not to.pin:
+            raise ValueError("the address lacks ?pin=..., which `layercast serve` prints")
+        way = quic.connect if to.scheme == "quic" else webtransport.connect
+        channel: Channel = await way(to.host, to.port, to.pin, token, settings=_settings(link), tickets=tickets())
+        return channel
     raise ValueError(f"{to.scheme} is not built in")
 
 
-async def listen(at: Address, token: str, accept: Callable[[Channel], None]) -> tuple[Listening, Address]:
+async def listen(at: Address, token: str, link: Link, accept: Callable[[Channel], None]) -> tuple[Listening, Address]:
     """Take peers at an address: what closes it all, and the address as peers have to write it. Raises OSError."""
     if at.scheme == "udp":
         from transport.channels import udp
 
         listener = await udp.listen(at.host, at.port, accept, token)
-        return listener, Address("udp", at.host, listener.address[1])
+        return listener, replace(at, port=listener.address[1])
+    if at.scheme in ("quic", "wt"):
+        from layercast.net.identity import certificate
+        from transport.channels import quic, webtransport
+
+        shown = certificate(browsers=at.scheme == "wt")
+        way = quic.serve if at.scheme == "quic" else webtransport.serve
+        serving = await way(at.host, at.port, accept, shown, token, settings=_settings(link))
+        return serving, replace(at, port=serving.port, pin=shown.fingerprint)
     raise ValueError(f"nobody can listen on {at.scheme}")
+
+
+def _settings(link: Link) -> Settings:
+    from transport.channels.quic_base import LinkProfile, Settings
+
+    return Settings(LinkProfile(link.rate, link.rtt if link.rtt is not None else 0.1))

@@ -27,6 +27,11 @@ def environment(token: str = TOKEN) -> dict[str, str]:
     return {**os.environ, "LAYERCAST_TOKEN": token, "PYTHONUNBUFFERED": "1"}
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAYERCAST_HOME", str(tmp_path / "home"))
+
+
 def run(*arguments: str | Path, token: str = TOKEN) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         layercast(*arguments), env=environment(token), capture_output=True, text=True, timeout=120, check=False
@@ -63,7 +68,7 @@ def same(one: Path, other: Path) -> bool:
     )
 
 
-@pytest.mark.parametrize("way", ["--udp"])
+@pytest.mark.parametrize("way", ["--udp", "--quic", "--webtransport"])
 def test_a_served_folder_arrives(folder: Path, tmp_path: Path, way: str) -> None:
     with waiting("serve", folder, way, "--listen", "127.0.0.1:0", "--rate", "1000000") as url:
         done = run("receive", url, "-o", tmp_path / "in", "--json")

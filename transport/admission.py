@@ -50,7 +50,7 @@ class Limits:
     sessions: int = 256
     per_host: int = 16
     unconfirmed: int = 64
-    confirm: float = 10.0
+    confirm: float = 15.0
     idle: float = 60.0
     bytes: int = 1 << 30
     inbox: int = 1 << 18
@@ -171,7 +171,7 @@ class Admission:
             return
         for peer in self.peers:
             if now >= self._deadline(peer):
-                self._end(peer, greeting.IDLE if peer.confirmed else greeting.UNCONFIRMED, now)
+                self._end(peer, greeting.IDLE if peer.confirmed else None, now)
         self._check_at = min(map(self._deadline, self._by_id.values()), default=None)
 
     def next_timer(self) -> float | None:
@@ -311,11 +311,12 @@ class Admission:
     def _end(self, peer: Peer, reason: int | None, now: float, why: str | None = None) -> None:
         if reason is not None:
             self._answer(Close(peer.id, reason), peer, peer.address)
-        peer.closed = why or greeting.REASONS[reason or 0]
+        peer.closed = why or greeting.REASONS[greeting.UNCONFIRMED if reason is None else reason]
         peer.held.clear()
         self._leave_address(peer)
         del self._by_id[peer.id]
-        self._ended[peer.id] = now + 2 * Cookies.WINDOW
+        if peer.confirmed:  # an unconfirmed one may still be trying: its next Hello or Echo begins anew
+            self._ended[peer.id] = now + 2 * Cookies.WINDOW
         while len(self._ended) > ENDED:
             del self._ended[next(iter(self._ended))]
         self._events.append(Left(peer))

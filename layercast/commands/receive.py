@@ -52,6 +52,8 @@ def receive(
     from layercast.net.live import Progress
     from layercast.net.store import Store
 
+    if url.on_stdio and as_json:
+        raise click.UsageError("pipe:- needs standard output for itself; leave --json out")
     with failing(output):
         store = Store(Path(output))
         if resume:
@@ -60,7 +62,8 @@ def receive(
     work = _listen if listen else _fetch
     with failing(output), _shown(progress):
         why = until_interrupted(work(url, token, link, store, progress, LEVELS[upto], region))
-    _tell(output, store, why, as_json)
+    if not as_json:
+        _tell(output, store, why, to_stderr=url.on_stdio)
     if why not in ("complete", "interrupted"):
         raise Failure(str(url), f"{why}; {_remedy(why)}")
 
@@ -136,12 +139,11 @@ def _shown(progress: Progress):  # type: ignore[no-untyped-def]
         yield
 
 
-def _tell(folder: str, store: Store, why: str, as_json: bool) -> None:
-    if as_json:
-        return
+def _tell(folder: str, store: Store, why: str, to_stderr: bool) -> None:
     for shelf in store.shelves.values():
         if shelf.file is not None:
             state = "complete" if shelf.complete else f"{shelf.held:,} bytes so far"
-            click.echo(f"{shelf.file}: {state}")
+            click.echo(f"{shelf.file}: {state}", err=to_stderr)
     if not store.shelves:
-        click.echo(f"{folder}: nothing came" if why != "complete" else f"{folder}: nothing that is not here already")
+        nothing = "nothing that is not here already" if why == "complete" else "nothing came"
+        click.echo(f"{folder}: {nothing}", err=to_stderr)

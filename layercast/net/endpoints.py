@@ -11,6 +11,7 @@ NAME chooses one of the streams that are served.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -28,18 +29,25 @@ SCHEMES = ("udp", "quic", "wt", "webrtc", "webrtcs", "pipe")
 
 @dataclass(frozen=True)
 class Address:
-    """A URL taken apart. `pin`: SHA-256 of a certificate, or empty."""
+    """A URL taken apart. `name`: the stream that is meant; `pin`: SHA-256 of a certificate, or empty; `device` and
+    `baud`: of a pipe."""
 
     scheme: str
     host: str = ""
     port: int = PORT
     name: str = ""
     pin: bytes = b""
+    device: str = ""
     baud: int | None = None
+
+    @property
+    def on_stdio(self) -> bool:
+        """Whether standard output carries packets."""
+        return self.device == "-"
 
     def __str__(self) -> str:
         if self.scheme == "pipe":
-            return f"pipe:{self.name}" + (f"?baud={self.baud}" if self.baud else "")
+            return f"pipe:{self.device}" + (f"?baud={self.baud}" if self.baud else "")
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}" + (f"?pin={self.pin.hex()}" if self.pin else "")
 
@@ -70,7 +78,7 @@ def parse(url: str) -> Address:
         baud = options.get("baud")
         if not parts.path or (baud is not None and not baud.isdecimal()):
             raise ValueError("a pipe is written pipe:DEVICE?baud=9600, or pipe:-")
-        return Address(scheme, name=parts.path, baud=int(baud) if baud else None)
+        return Address(scheme, device=parts.path, baud=int(baud) if baud else None)
     try:
         host, port = parts.hostname or "", parts.port or PORT
     except ValueError:
@@ -89,6 +97,8 @@ async def connect(to: Address, token: str, link: Link) -> Channel:
         from transport.channels import udp
 
         return await udp.connect(to.host, to.port, token, rtt=link.rtt or 1.0)
+    if to.scheme == "pipe":
+        return _open_pipe(to, link)
     if to.scheme in ("quic", "wt"):
         from layercast.net.identity import tickets
         from transport.channels import quic, webtransport
@@ -116,6 +126,10 @@ async def listen(at: Address, token: str, link: Link, accept: Callable[[Channel]
         way = quic.serve if at.scheme == "quic" else webtransport.serve
         serving = await way(at.host, at.port, accept, shown, token, settings=_settings(link))
         return serving, replace(at, port=serving.port, pin=shown.fingerprint)
+    if at.scheme == "pipe":  # whoever is at its other end is there already
+        channel = _open_pipe(at, link)
+        accept(channel)
+        return channel, at
     raise ValueError(f"nobody can listen on {at.scheme}")
 
 
@@ -123,3 +137,15 @@ def _settings(link: Link) -> Settings:
     from transport.channels.quic_base import LinkProfile, Settings
 
     return Settings(LinkProfile(link.rate, link.rtt if link.rtt is not None else 0.1))
+
+
+def _open_pipe(at: Address, link: Link) -> Channel:
+    from transport.channels.pipe import LARGEST, FilePipe, open_serial
+
+    largest = link.packet or LARGEST
+    if at.on_stdio:
+        return FilePipe(0, 1, largest)
+    if at.baud is not None:
+        return open_serial(at.device, at.baud, largest)
+    device = os.open(at.device, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    return FilePipe(device, device, largest)

@@ -122,3 +122,18 @@ def test_killed_and_resumed_nothing_is_fetched_twice(folder: Path, tmp_path: Pat
     fetched = sum(line["bytes"] for line in told if line["event"] == "item")
     served = sum(path.stat().st_size for path in folder.glob("*.lcast"))
     assert fetched <= served + 3 * 300, "more was fetched than what is served, names and orders"
+
+
+def test_a_pair_of_pipes_carries_a_folder(folder: Path, tmp_path: Path) -> None:
+    """Two programs joined by their standard input and output, as over any remote shell."""
+    (there, out), (back, into) = os.pipe(), os.pipe()
+    send = layercast("send", *sorted(folder.glob("*.lcast")), "pipe:-", "--rate", "1000000")
+    receive = layercast("receive", "pipe:-", "-o", tmp_path / "in")
+    with (
+        subprocess.Popen(send, env=environment(), stdin=back, stdout=out) as sending,
+        subprocess.Popen(receive, env=environment(), stdin=there, stdout=into, stderr=subprocess.PIPE) as receiving,
+    ):
+        for end in (there, out, back, into):
+            os.close(end)
+        assert receiving.wait(60) == 0 and sending.wait(60) == 0
+    assert same(folder, tmp_path / "in")

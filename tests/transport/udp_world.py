@@ -37,6 +37,24 @@ class Choose:
             forward(replace(packet, data=data))
 
 
+class Alarm:
+    """Wakes somebody at the earliest time that was asked for, once."""
+
+    def __init__(self, clock: Clock, action: Callable[[], None]) -> None:
+        self.clock, self.action, self.due = clock, action, float("inf")
+
+    def set(self, *times: float | None) -> None:
+        time = min((time for time in times if time is not None), default=None)
+        if time is not None and time < self.due:
+            self.due = time
+            self.clock.at(time, lambda: self._ring(time))
+
+    def _ring(self, time: float) -> None:
+        if self.due == time:
+            self.due = float("inf")
+            self.action()
+
+
 class Client:
     """A client: joining, a session (a receiver by default), its links and its present public address."""
 
@@ -58,7 +76,7 @@ class Client:
         self.up.arrived = lambda packet: world.from_client(self, packet.data)
         self.down.arrived = lambda packet: self._came(packet.data)
         self._inbox: deque[bytes] = deque()
-        self._wake_at = float("inf")
+        self._alarm = Alarm(world.clock, self.turn)
 
     def _link(self, stages: Sequence[Stage], way: str) -> Link:
         spec = self.world.spec
@@ -86,9 +104,8 @@ class Client:
         pump(self.session, self, now)
         while (event := self.session.next_event()) is not None:
             self.events.append((now, event))
-        for timer in (self.joining.next_timer(), self.session.next_timer()):
-            if timer is not None and self.closed is None:
-                self.world.clock.at(timer, self.turn) if timer > now else None
+        if self.closed is None:
+            self._alarm.set(self.joining.next_timer(), self.session.next_timer())
 
     def received(self) -> dict[tuple[int, int, int], bytes]:
         whole = [event for _, event in self.events if isinstance(event, ItemReceived) and event.complete]
@@ -112,6 +129,7 @@ class PeerEnd:
         self.wake = nothing
         self.largest, self.overhead = 1472, 28
         self.events: list[Event] = []
+        self._alarm = Alarm(world.clock, self.turn)
 
     @property
     def waiting(self) -> int:
@@ -136,9 +154,8 @@ class PeerEnd:
         pump(self.session, self, now)
         while (event := self.session.next_event()) is not None:
             self.events.append(event)
-        timer = self.session.next_timer()
-        if timer is not None and timer > now and self.closed is None:
-            self.world.clock.at(timer, self.turn)
+        if self.closed is None and not self.waiting:
+            self._alarm.set(self.session.next_timer())
 
 
 class World:
@@ -162,7 +179,7 @@ class World:
         self.sent: Counter[Address] = Counter()
         self.confirmed: set[Address] = set()
         self._cookies: set[tuple[Address, bytes]] = set()
-        self._timer = float("inf")
+        self._alarm = Alarm(self.clock, self.turn)
 
     def client(
         self,
@@ -205,9 +222,7 @@ class World:
             if isinstance(event, Left):
                 self.left.append(event.peer)
             self.ends[event.peer].turn()
-        timer = self.admission.next_timer()
-        if timer is not None:
-            self.clock.at(timer, self.turn) if timer > now else None
+        self._alarm.set(self.admission.next_timer())
 
     def transmit(self) -> None:
         while (out := self.admission.poll_transmit()) is not None:

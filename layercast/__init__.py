@@ -2,8 +2,8 @@
 
 The front door: everything that users need is a name of this package, loaded when it is first used, so that importing
 it costs nothing. `encode` makes a stream of a picture, `decode` a picture of a stream, `Stream` looks into one and cuts
-it, `Decoder` takes chunks as they arrive. The packages behind it are attributes as well: `layercast.codec`,
-`layercast.transport`, `layercast.player`, `layercast.sim`.
+it, `Decoder` takes chunks as they arrive, `send` and `receive` move streams between machines. The packages behind it
+are attributes as well: `layercast.codec`, `layercast.transport`, `layercast.player`, `layercast.sim`.
 """
 
 from importlib import import_module
@@ -20,6 +20,8 @@ _MODULE_OF = {
     "Stream": "layercast.stream",
     "decode": "codec",
     "encode": "codec",
+    "receive": "layercast.net.api",
+    "send": "layercast.net.api",
     "read_photo": "codec.extract.photo",
     "write_png": "codec.extract.photo",
 }

@@ -17,6 +17,7 @@ NAMES = {
     "framing": "framing",
     "lossless": "lossless",
     "losses": "losses",
+    "peers": "peers",
     "rate-quality": "rate_quality",
     "startup": "startup",
     "threads": "threads",

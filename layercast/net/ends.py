@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from layercast.net.endpoints import Link
-from layercast.net.feed import Feed
+from layercast.net.feed import Feed, Find
 from layercast.net.fetch import Change, Fetch, Region
 from layercast.net.parcel import Parcel
 from layercast.net.store import Store
@@ -24,9 +24,7 @@ FIRST_RTT = 1.0
 class Sending:
     """Sends to the peer of a channel what it asks for. Within a running event loop."""
 
-    def __init__(
-        self, channel: Channel, link: Link, find: Callable[[str], Sequence[Parcel] | None], ends: bool = True
-    ) -> None:
+    def __init__(self, channel: Channel, link: Link, find: Find, ends: bool = True) -> None:
         size = link.packet or (packet_size(link.rate) if link.rate is not None else LARGEST)
         config = SenderConfig(
             packet_size=min(size, channel.largest),

@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 from layercast.net.parcel import Parcel
 from transport import LevelWanted, Sender, TopicWanted
 
+Find = Callable[[str], Sequence[Parcel] | None]
+"""The parcels for what a receiver names ("": everything); None for what there is not."""
+
 
 class Feed:
     """Submits parcels to a sender as soon as its receiver has spoken."""
 
-    def __init__(self, sender: Sender, find: Callable[[str], Sequence[Parcel] | None], ends: bool = True) -> None:
-        """`find` gives the parcels for what a receiver names ("": everything), None for what there is not.
-
-        ends: nothing will be added later, so the receiver is told when it has all.
-        """
+    def __init__(self, sender: Sender, find: Find, ends: bool = True) -> None:
+        """`ends`: nothing will be added later, so the receiver is told when it has all."""
         self.sender = sender
         self.refused: str | None = None  # what the receiver asked for and there is not
         self.sent: set[int] = set()

@@ -96,6 +96,15 @@ def from_line(line: str) -> LogEvent:
     return LogEvent(float(time), category, name, data)
 
 
+def labelled(log: Log, **label: Value) -> Log:
+    """The same log with fields added to each event: which peer, which session. They stand before the event's own."""
+
+    def with_label(time: float, category: str, name: str, data: Mapping[str, Value]) -> None:
+        log(time, category, name, {**label, **data})
+
+    return with_label
+
+
 class Trace:
     """What a session calls at its edges; without a log it does nothing. `now` is the last time that a call named."""
 

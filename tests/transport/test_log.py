@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.transport.pair import Middle, Pair, dropping, steady
 from transport import Item, Log, Receiver, ReceiverConfig, Sender, SenderConfig
-from transport.log import LogEvent, Value, from_line, to_line
+from transport.log import LogEvent, Value, from_line, labelled, to_line
 
 SECRET = b"a photo that nobody else may see"
 
@@ -128,6 +128,16 @@ def test_numbers_go_on_beyond_16_bits() -> None:
     assert [event.data["number"] for event in pair.log(0, "packet_sent")] == numbers
     assert [event.data["number"] for event in pair.log(1, "packet_received")] == numbers
     assert [n for event in pair.log(0, "packets_acked") for n in event.data["numbers"]] == numbers  # type: ignore[union-attr]
+
+
+def test_labels_tell_sessions_apart() -> None:
+    found: list[LogEvent] = []
+    log = labelled(lambda *fields: found.append(LogEvent(*fields)), peer="a", group="overridden")
+    receiver = Receiver(None, log)
+    receiver.handle_datagram(b"", 1.5)
+    log(2.0, "item", "dropped", {"group": 3})
+    assert [(event.time, event.data["peer"]) for event in found] == [(1.5, "a"), (2.0, "a")]
+    assert found[1].data == {"peer": "a", "group": 3}
 
 
 def test_a_log_changes_nothing() -> None:

@@ -65,7 +65,7 @@ def plan(
     from layercast.stream import Stream
 
     with failing(source):
-        found = layer_costs(Stream.load(source), preset, Path(source).stem, seed)
+        found = layer_costs(Stream.load(source), preset, Path(source).name, seed)
     if as_json:
         _print_json(source, preset, found, prices)
     else:

@@ -43,7 +43,7 @@ def told(path: Path, *words: str) -> list[dict[str, object]]:
 
 
 def items(data: bytes) -> tuple[int, bytes, list[Item]]:
-    parcel = pack(data, "a")
+    parcel = pack(data, "a.lcast")
     return parcel.group, parcel.preamble, list(parcel.items)
 
 
@@ -60,7 +60,7 @@ def test_foretold_is_what_two_ends_send_without_loss(path: Path, name: str) -> N
     pair.submit(*found)
     pair.drive(1e9)
     assert pair.received() == {item.key: item.payload for item in found}
-    foretold = cost(data, preset, "a")
+    foretold = cost(data, preset, "a.lcast")
     sent = [len(datagram) + preset.overhead for _, datagram in pair.sent[0]]
     assert (foretold.packets, foretold.wire) == (len(sent), sum(sent))
     assert foretold.airtime == pytest.approx(sum(map(preset.link.airtime, sent)))
@@ -73,7 +73,7 @@ def test_times_are_those_of_the_link(path: Path) -> None:
     transfer = Transfer(LinkSpec(rate=10_000, delay=0.05), config=presets()["thin-10k"].config())
     transfer.submit(*items(data))
     arrivals = transfer.run(1e6)
-    foretold = cost(data, presets()["thin-10k"], "a")
+    foretold = cost(data, presets()["thin-10k"], "a.lcast")
     assert foretold.seconds == arrivals[-1].time
     assert foretold.back_wire == sum(e.size for e in transfer.back.log if e.what == "sent")
 
@@ -81,10 +81,10 @@ def test_times_are_those_of_the_link(path: Path) -> None:
 def test_layers_add_up(path: Path) -> None:
     stream = layercast.Stream.load(path)
     for name in ("lora-sf9", "iridium-sbd", "thin-50k"):
-        found = layer_costs(stream, presets()[name], "a")
+        found = layer_costs(stream, presets()[name], "a.lcast")
         assert [each.layer for each in found] == [layer for layer, size in stream.layers.items() if size]
         assert [each.bytes for each in found] == [len(stream.upto(each.layer)) for each in found]
-        assert found[-1].alone == cost(stream.data, presets()[name], "a")
+        assert found[-1].alone == cost(stream.data, presets()[name], "a.lcast")
         assert found[-1].whole == found[-1].alone.seconds
         for less, more in pairwise(found):
             assert less.alone.packets <= more.alone.packets and less.alone.wire < more.alone.wire

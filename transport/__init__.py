@@ -15,6 +15,7 @@ from transport.events import (
     LevelWanted,
     TopicWanted,
 )
+from transport.log import Log
 from transport.pace import packet_size
 from transport.receive import Receiver, ReceiverConfig
 from transport.repair import BASE, ONE_WAY, WITH_FEEDBACK, Policy
@@ -36,6 +37,7 @@ __all__ = [
     "ItemReceived",
     "Key",
     "LevelWanted",
+    "Log",
     "Policy",
     "Receiver",
     "ReceiverConfig",

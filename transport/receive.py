@@ -16,6 +16,7 @@ from transport import wire
 from transport.assemble import Assembly
 from transport.control import End, Entry, First, Heard, Held, Level, Partial, Topic, runs_of
 from transport.events import Ended, Event, GroupStarted, ItemReceived
+from transport.log import Log, Trace
 from transport.ranges import Ranges
 from transport.repair import BASE
 from transport.schedule import Key
@@ -60,8 +61,9 @@ class ReceiverStats:
 class Receiver:
     """Puts items together from any packets of any groups, in any order, and acknowledges those that carry a number."""
 
-    def __init__(self, config: ReceiverConfig | None = None) -> None:
+    def __init__(self, config: ReceiverConfig | None = None, log: Log | None = None) -> None:
         self.config = config or ReceiverConfig()
+        self._trace = Trace(log)
         self.stats = ReceiverStats()
         self._preambles: dict[int, bytes | None] = {}
         self._items: dict[Key, Assembly] = {}
@@ -117,6 +119,7 @@ class Receiver:
 
     def handle_datagram(self, data: bytes, now: float) -> None:
         """Take a packet; what is none, or goes beyond a limit, is counted and dropped."""
+        self._trace.received(data, now)
         try:
             packet = wire.parse(data)
         except wire.WireError:
@@ -153,6 +156,9 @@ class Receiver:
 
     def poll_transmit(self, now: float) -> bytes | None:
         """An acknowledgement or a request, if one is due at `now`."""
+        return self._trace.sent(self._next_datagram(now), now)
+
+    def _next_datagram(self, now: float) -> bytes | None:
         if self._ack_at is None or now < self._ack_at:
             return self._asking.poll_transmit(now)
         self._ack_at, self._unacked = None, 0
@@ -163,6 +169,9 @@ class Receiver:
 
     def next_event(self) -> Event | None:
         """What is new: groups first, then each item that grew, once, with all its bytes so far."""
+        return self._trace.told(self._next_event())
+
+    def _next_event(self) -> Event | None:
         if self._started:
             return self._started.popleft()
         if not self._changed:

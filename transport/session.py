@@ -23,6 +23,7 @@ from transport.control import End, First, Level, Request, Topic
 from transport.estimate import Estimate
 from transport.events import Event, ItemDelivered, ItemDropped, LevelWanted, TopicWanted
 from transport.fields import varint_size
+from transport.log import Log, Trace
 from transport.pace import Pacer
 from transport.repair import BASE, ONE_WAY, WITH_FEEDBACK, Flight, Policy, Sent
 from transport.schedule import Item, Key, Outgoing, Schedule
@@ -94,8 +95,9 @@ class SenderStats:
 class Sender:
     """Moves items to one receiver, the most urgent bytes first, at the link's rate."""
 
-    def __init__(self, config: SenderConfig | None = None) -> None:
+    def __init__(self, config: SenderConfig | None = None, log: Log | None = None) -> None:
         self.config = config or SenderConfig()
+        self._trace = Trace(log)
         self.stats = SenderStats()
         self.estimate = Estimate(self.config.rate, self.config.initial_rate, self.config.initial_rtt)
         self._policies = self.config.policies or (WITH_FEEDBACK if self.config.feedback else ONE_WAY)
@@ -145,6 +147,7 @@ class Sender:
 
     def handle_datagram(self, data: bytes, now: float) -> None:
         """Take what came from the receiver: an acknowledgement, or something to be dropped."""
+        self._trace.received(data, now)
         try:
             packet = wire.parse(data)
         except wire.WireError:
@@ -162,10 +165,12 @@ class Sender:
         for sent in acked:
             self._deliver(sent)
         self.estimate.handle_acked(acked, any(sent.number == largest for sent in acked), packet.delay, now)
+        self._trace.acked(acked, self.estimate)
         self._find_losses(now)
 
     def handle_timer(self, now: float) -> None:
         """`next_timer()` has passed: look for losses and for what has come too late."""
+        self._trace.now = now
         self._expire(now)
         self._find_losses(now)
         self._repair(self._flight.detect_silence(self._probe_time, now))
@@ -181,6 +186,10 @@ class Sender:
 
     def poll_transmit(self, now: float) -> bytes | None:
         """The next datagram if one may leave at `now`: what goes in is chosen here and not before."""
+        return self._trace.sent(self._next_datagram(now), now)
+
+    def _next_datagram(self, now: float) -> bytes | None:
+        self._trace.now = now
         self._expire(now)
         if not self._pacer.ready(now):
             return None
@@ -205,7 +214,7 @@ class Sender:
         return data
 
     def next_event(self) -> Event | None:
-        return self._events.popleft() if self._events else None
+        return self._trace.told(self._events.popleft()) if self._events else None
 
     def _note_sent(self, size: int, now: float) -> None:
         self._pacer.handle_sent(size, self.estimate.pacing_rate, now)
@@ -339,6 +348,7 @@ class Sender:
     def _repair(self, lost: list[Sent]) -> None:
         self.estimate.handle_lost(len(lost))
         self.stats.lost += len(lost)
+        self._trace.lost(lost)
         for outgoing, start, stop in (piece for sent in lost for piece in sent.pieces):
             if outgoing.closed:
                 continue

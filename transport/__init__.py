@@ -13,11 +13,13 @@ from transport.events import (
     ItemDropped,
     ItemReceived,
     LevelWanted,
+    SenderNamed,
     TopicWanted,
 )
+from transport.fields import BASE
 from transport.pace import packet_size
 from transport.receive import Receiver, ReceiverConfig
-from transport.repair import BASE, ONE_WAY, WITH_FEEDBACK, Policy
+from transport.repair import ONE_WAY, WITH_FEEDBACK, Policy
 from transport.schedule import Item, Key
 from transport.session import Sender, SenderConfig
 from transport.wire import WireError
@@ -41,6 +43,7 @@ __all__ = [
     "ReceiverConfig",
     "Sender",
     "SenderConfig",
+    "SenderNamed",
     "TopicWanted",
     "WireError",
     "packet_size",

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from transport.schedule import Outgoing
 
-BASE: Final = 0
 REORDERING: Final = 3
 """A packet is lost when one sent this many later has arrived."""
 LATE: Final = 1.25

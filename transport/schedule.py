@@ -9,8 +9,9 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from transport.fields import BASE
 from transport.ranges import Ranges
-from transport.repair import BASE, Policy
+from transport.repair import Policy
 
 Key = tuple[int, int, int]
 """(group, class, index)."""

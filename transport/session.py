@@ -22,9 +22,9 @@ from transport import wire
 from transport.control import End, First, Level, Request, Topic
 from transport.estimate import Estimate
 from transport.events import Event, ItemDelivered, ItemDropped, LevelWanted, TopicWanted
-from transport.fields import varint_size
+from transport.fields import BASE, varint_size
 from transport.pace import Pacer
-from transport.repair import BASE, ONE_WAY, WITH_FEEDBACK, Flight, Policy, Sent
+from transport.repair import ONE_WAY, WITH_FEEDBACK, Flight, Policy, Sent
 from transport.schedule import Item, Key, Outgoing, Schedule
 from transport.wants import Wants
 
@@ -91,6 +91,13 @@ class SenderStats:
     malformed: int = 0
 
 
+def check_item(item: Item) -> None:
+    """Raises ValueError for an item that the wire cannot carry."""
+    fits = 0 <= item.group <= wire.MAX_GROUP and 0 <= item.cls < wire.CLASSES and 0 <= item.index <= wire.MAX_INDEX
+    if not fits or len(item.payload) > wire.MAX_ITEM or not (item.payload or item.ends):
+        raise ValueError(f"item {item.key} of {len(item.payload)} B is outside what the wire can carry")
+
+
 class Sender:
     """Moves items to one receiver, the most urgent bytes first, at the link's rate."""
 
@@ -116,9 +123,7 @@ class Sender:
 
     def submit(self, item: Item) -> None:
         """Queue an item. Raises ValueError for one that the wire cannot carry or whose key is still on its way."""
-        fits = 0 <= item.group <= wire.MAX_GROUP and 0 <= item.cls < wire.CLASSES and 0 <= item.index <= wire.MAX_INDEX
-        if not fits or len(item.payload) > wire.MAX_ITEM or not (item.payload or item.ends):
-            raise ValueError(f"item {item.key} of {len(item.payload)} B is outside what the wire can carry")
+        check_item(item)
         outgoing = self._schedule.add(item, self._policies[item.cls])
         if outgoing is None:
             self._events.append(ItemDropped(item.key))
@@ -272,7 +277,7 @@ class Sender:
         used = wire.head_size(self.config.feedback, 0)
         while (outgoing := self._schedule.peek()) is not None and outgoing.item.group == group:
             item = outgoing.item
-            if alone and item.cls != BASE:
+            if (alone and item.cls != BASE) or (segments and lead.item.cls != BASE == item.cls):
                 break
             head = self._preambles.get(group, b"") if item.cls == BASE and not preamble else b""
             offset, size = outgoing.next_piece()

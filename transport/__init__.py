@@ -4,6 +4,7 @@
 adapters. Imports none of the other packages, so anyone can use it for their own layered media.
 """
 
+from transport.broadcast import BroadcastConfig, BroadcastSender
 from transport.control import NOTHING
 from transport.events import (
     Ended,
@@ -29,6 +30,8 @@ __all__ = [
     "NOTHING",
     "ONE_WAY",
     "WITH_FEEDBACK",
+    "BroadcastConfig",
+    "BroadcastSender",
     "Ended",
     "Event",
     "GroupStarted",

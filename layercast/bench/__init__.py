@@ -17,6 +17,7 @@ NAMES = {
     "framing": "framing",
     "lossless": "lossless",
     "losses": "losses",
+    "oneway": "oneway",
     "rate-quality": "rate_quality",
     "startup": "startup",
     "threads": "threads",

@@ -120,6 +120,27 @@ def repairs_needed(channel: Channel, sources: int, target: float, stride: int = 
     return REPAIRS
 
 
+@lru_cache(maxsize=4096)
+def repairs_that_pay(channel: Channel, sources: int, wait: int) -> int:
+    """Repair symbols with which a block of `sources` packets is complete soonest, on average.
+
+    wait: packets that could be sent while one hears that something is missing and sends it again. 0 symbols: coding
+    does not pay.
+    """
+    arrivals = _Arrivals(channel)
+    best, least = 0, float("inf")
+    for place in range(sources + REPAIRS):
+        repairs = place + 1 - sources
+        if repairs >= least:
+            break
+        arrivals.add(place)
+        if repairs >= 0:
+            chances = arrivals.chances()
+            takes = repairs + wait * (1 - (_complete(chances, sources) if repairs else chances[sources]))
+            least, best = min((least, best), (takes, repairs))
+    return best
+
+
 def copies_needed(channel: Channel, packets: int, target: float, gap: int = 1) -> int:
     """How often to send each of so many packets, copies `gap` places apart, so that all arrive with this chance.
 

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 
 import raptorq
 
-from transport.symbols import ALIGNMENT, MAX_SOURCES, REPAIRS, repair_head_size
+from transport.symbols import ALIGNMENT, MAX_BLOCK_SIZE, MAX_SOURCES, REPAIRS, repair_head_size
 
+MAX_SYMBOL = 65_528
+"""Bytes of the largest symbol that the library takes."""
 LENGTH_SIZE = 2
 """Bytes before the body in a source symbol."""
 _AT_A_TIME = 8
@@ -46,13 +48,20 @@ def symbol_size(largest_body: int) -> int:
     return -(-(LENGTH_SIZE + largest_body) // ALIGNMENT) * ALIGNMENT
 
 
+def most_sources(size: int, most: int) -> int:
+    """How many packets a block may have whose symbols have `size` bytes, if not more than `most`."""
+    return min(most, MAX_BLOCK_SIZE // size)
+
+
 class BlockEncoder:
-    """Makes repair symbols of a block. ValueError without bodies or for more than 255."""
+    """Makes repair symbols of a block. ValueError without bodies, for more than 255 or for more than 2 MiB."""
 
     def __init__(self, bodies: Sequence[bytes]) -> None:
-        if not 1 <= len(bodies) <= MAX_SOURCES or max(map(len, bodies)) >= 1 << 8 * LENGTH_SIZE:
-            raise ValueError(f"a block has 1 to {MAX_SOURCES} packets of less than 2^16 bytes")
+        if not 1 <= len(bodies) <= MAX_SOURCES or symbol_size(max(map(len, bodies))) > MAX_SYMBOL:
+            raise ValueError(f"a block has 1 to {MAX_SOURCES} packets, symbols at most {MAX_SYMBOL} bytes")
         size = symbol_size(max(map(len, bodies)))
+        if len(bodies) * size > MAX_BLOCK_SIZE:
+            raise ValueError(f"a block of {len(bodies) * size} B is larger than {MAX_BLOCK_SIZE}")
         block = b"".join(_source_symbol(body, size) for body in bodies)
         self.shape = Shape(len(bodies), size, crc_hqx(block, 0xFFFF))
         self._library = raptorq.Encoder.with_defaults(block, size)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from transport import wire
-from transport.code import LENGTH_SIZE, BlockEncoder, largest_symbol
+from transport.code import LENGTH_SIZE, BlockEncoder, largest_symbol, most_sources
 from transport.fields import BASE
 from transport.redundancy import Channel, repairs_that_pay
 from transport.repair import Piece, Sent
@@ -37,6 +37,8 @@ class CodedBlock:
     key: BlockKey
     limit: int
     """Largest data packet of it, bytes."""
+    most: int
+    """Data packets that it may have."""
     pieces: list[list[Piece]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     encoder: BlockEncoder | None = None
@@ -105,13 +107,15 @@ class Coding:
         if self._open is not None and (lead.group, lead.cls) == self._open.key[:2]:
             return self._open
         symbol = largest_symbol(self._packet_size, True, self._next)
-        packets = min(-(-size // max(symbol, 1)), MAX_SOURCES)
-        if symbol < SMALLEST_SYMBOL or not repairs_that_pay(self._channel, packets, self._wait):
+        if symbol < SMALLEST_SYMBOL:
+            return None
+        most = most_sources(symbol, MAX_SOURCES)
+        if not repairs_that_pay(self._channel, min(-(-size // symbol), most), self._wait):
             return None
         key = (lead.group, lead.cls, self._next)
         self._next = (self._next + 1) % (MAX_BLOCK + 1)
         limit = wire.head_size(True, 0, key[2]) - 1 + symbol - LENGTH_SIZE
-        self._open = self._blocks[key] = CodedBlock(key, limit)
+        self._open = self._blocks[key] = CodedBlock(key, limit, most)
         self._forget_settled()
         return self._open
 
@@ -120,7 +124,7 @@ class Coding:
         block.bodies.append(body)
         block.pieces.append(pieces)
         block.under_way += 1
-        if len(block.pieces) >= MAX_SOURCES:
+        if len(block.pieces) >= block.most:
             self._close(block)
 
     def poll_repair(self, number: int) -> tuple[bytes, CodedBlock] | None:

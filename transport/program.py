@@ -16,7 +16,7 @@ from itertools import groupby
 from typing import Final
 
 from transport import wire
-from transport.code import LENGTH_SIZE, BlockEncoder, largest_symbol
+from transport.code import LENGTH_SIZE, BlockEncoder, largest_symbol, most_sources, symbol_size
 from transport.fields import BASE, CLASSES, varint_size
 from transport.redundancy import MAX_COPIES, Channel, chance_complete, chance_missed, copies_needed, repairs_needed
 from transport.schedule import Item, Key
@@ -205,11 +205,12 @@ def _code(
 ) -> tuple[list[Slot], list[Block]]:
     """A class as coded data packets and their blocks; each block's target is a share of the class's."""
     packed = _cheapest_packing(plan, items, deadlines, target, first_block)
+    most = most_sources(symbol_size(max(map(_body_size, packed))), MAX_SOURCES)
     apart = [
         group[at : at + size]
         for _, run in groupby(packed, key=lambda packet: deadlines[packet[0].item.key])
         for group in [list(run)]
-        for size in [math.ceil(len(group) / math.ceil(len(group) / MAX_SOURCES))]
+        for size in [math.ceil(len(group) / math.ceil(len(group) / most))]
         for at in range(0, len(group), size)
     ]
     slots: list[Slot] = []

@@ -8,7 +8,7 @@ contradicts its check is dropped whole, and may be built anew from what comes la
 from dataclasses import dataclass, field
 
 from transport.code import Shape, WrongSymbol, rebuild
-from transport.symbols import BlockKey, Repair
+from transport.symbols import MAX_BLOCK_SIZE, BlockKey, Repair
 
 COST = 64
 """Bytes of bookkeeping charged for a symbol or a block."""
@@ -57,7 +57,7 @@ class Blocks:
         if (packet.key, shape) in self._done:
             self._drop(packet.key)
             return []
-        if shape.sources * shape.size > self._max_bytes:
+        if shape.sources * shape.size > min(self._max_bytes, MAX_BLOCK_SIZE):
             return []
         block = self._touch(packet.key)
         symbols = block.repairs.setdefault(shape, {})

@@ -17,6 +17,8 @@ REBUILT: Final = 0x05
 MAX_BLOCK: Final = 4095
 MAX_SOURCES: Final = 255
 """Data packets in one block."""
+MAX_BLOCK_SIZE: Final = 1 << 21
+"""Bytes of all source symbols of a block."""
 REPAIRS: Final = 256
 """Repair symbols that a block can have."""
 ALIGNMENT: Final = 8

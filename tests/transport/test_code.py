@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transport.code import BlockEncoder, Shape, WrongSymbol, largest_symbol, rebuild, symbol_size
+from transport.code import BlockEncoder, Shape, WrongSymbol, largest_symbol, most_sources, rebuild, symbol_size
 from transport.symbols import Repair
 from transport.wire import Data, Name, Segment
 
@@ -107,9 +107,11 @@ def test_random_symbols_of_the_right_size(sources: int, words: int, data: st.Dat
 
 
 def test_callers_mistakes() -> None:
-    for bad in ([], [b"x"] * 256, [bytes(1 << 16)]):
+    for bad in ([], [b"x"] * 256, [bytes(65_527)]):
         with pytest.raises(ValueError):
             BlockEncoder(bad)
+    with pytest.raises(ValueError, match="larger"):
+        BlockEncoder([bytes(65_000)] * 33)
     with pytest.raises(ValueError):
         BlockEncoder([b"x"]).symbol(256)
 
@@ -117,6 +119,7 @@ def test_callers_mistakes() -> None:
 def test_sizes() -> None:
     assert [symbol_size(n) for n in (1, 6, 7, 14)] == [8, 8, 16, 16]
     assert [largest_symbol(n, False, 0) for n in (51, 200, 256, 340, 1100)] == [40, 184, 240, 328, 1088]
+    assert most_sources(200, 120) == 120 and most_sources(65_536, 120) == 32
     assert largest_symbol(51, True, 4095) == 32 and largest_symbol(10, True, 0) == 0
 
 

@@ -19,6 +19,7 @@ NAMES = {
     "losses": "losses",
     "oneway": "oneway",
     "rate-quality": "rate_quality",
+    "repair": "repair",
     "startup": "startup",
     "threads": "threads",
     "transport": "transport",

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from tests.transport.test_session import GROUP, HEADER, picture
 from transport import GroupStarted, Item, ItemDropped, ItemReceived, Receiver, SenderNamed
 from transport.broadcast import BroadcastConfig, BroadcastSender
+from transport.channels import pump
+from transport.channels.memory import pair
 from transport.schedule import Key
 from transport.symbols import Repair
 from transport.wire import Data, Name, parse
@@ -251,6 +253,22 @@ def test_any_items_arrive(shapes: list[tuple[int, int, bool, bool]], size: int, 
     assert got == {item.key: item.payload for item in items if item.ends}
     longest = {event.key: event.payload for event in events if isinstance(event, ItemReceived)}
     assert all(longest.get(item.key) == item.payload for item in items)
+
+
+def test_driven_like_any_session_over_a_channel() -> None:
+    items = picture(3)
+    sender, receiver = sender_of(BroadcastConfig(10_000, 100, loss=0.1, name="G4ABC"), items), Receiver()
+    near, far = pair()
+    got = {}
+    now = 0.0
+    while not sender.idle:
+        pump(sender, near, now)
+        pump(receiver, far, now)
+        now = max(now, sender.next_timer() or now)
+        while (event := receiver.next_event()) is not None:
+            if isinstance(event, ItemReceived) and event.complete:
+                got[event.key] = event.payload
+    assert got == whole(items)
 
 
 def test_callers_mistakes() -> None:

@@ -1,7 +1,11 @@
 """The one-way benchmark: what it counts is right, and a link that loses nothing loses nothing."""
 
-import pytest
+import json
 
+import pytest
+from click.testing import CliRunner
+
+from layercast.bench import bench, oneway
 from layercast.bench.oneway import NAMES, bundled_stream, failures, lose, merged, receive, send
 from sim.link import Loss
 from transport import BroadcastConfig
@@ -29,6 +33,15 @@ def test_what_is_counted(stream: bytes) -> None:
     assert len(sending.protected()) == sum(packets for packets, _, _ in sizes[:3])
     coded = [packet for data in sending.protected() if isinstance(packet := parse(data), Data) and packet.coded]
     assert len(coded) == sending.packets_alone(1) + sending.packets_alone(2)
+
+
+def test_the_command(stream: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(oneway, "bundled_stream", lambda: stream)
+    result = CliRunner().invoke(bench, ["oneway", "--runs", "2", "--json"], catch_exceptions=False)
+    lines = [json.loads(line) for line in result.output.splitlines()]
+    assert result.exit_code == 0 and sum("check" in line for line in lines) == 33
+    bytes_line = next(line for line in lines if line.get("check") == "datagram bytes of the three")
+    assert bytes_line["ok"]
 
 
 def test_few_runs(stream: bytes) -> None:

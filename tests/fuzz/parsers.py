@@ -135,7 +135,7 @@ def _packets() -> Sequence[bytes]:
     one, two = wire.Segment(1, 3, 0, b"payload", True), wire.Segment(2, 300, 70, b"x" * 40, False)
     return (
         wire.Data(7, (one,)).encode(),
-        wire.Data(1 << 30, (one, two, one), number=65535, preamble=b"\xc1\x1a\x00\x04").encode(),
+        wire.Data(1 << 30, (replace(one, cls=0), two, one), number=65535, preamble=b"\xc1\x1a\x00\x04").encode(),
         wire.Data(7, (two, two), coded=(130, 12)).encode(),
         wire.Data(7, (replace(one, cls=2), two), number=7, coded=(3, 0)).encode(),
         wire.Name("G4ABC").encode(),

@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 RUN := OMP_NUM_THREADS=2 OPENBLAS_NUM_THREADS=2
 
-.PHONY: help setup demo test lint types check wheel clean
+.PHONY: help setup demo test lint types check oneway wheel clean
 
 help:
 	@echo "make demo    a photo arrives over three thin links; writes timeline.png"
 	@echo "make test    the tests"
 	@echo "make check   what continuous integration runs: lint, types, tests"
+	@echo "make oneway  a thousand runs of each one-way case; minutes"
 	@echo "make lint    ruff; make types: mypy; make wheel: dist/*.whl"
 	@echo "make setup   .venv alone; make clean: remove .venv and all that was made"
 
@@ -38,6 +39,9 @@ types: $(READY)
 	@$(BIN)/mypy
 
 check: lint types test
+
+oneway: $(READY)
+	@$(RUN) $(BIN)/layercast bench oneway --strict $(ARGS)
 
 wheel: $(READY)
 	@$(BIN)/python -m build --wheel --no-isolation

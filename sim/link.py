@@ -106,6 +106,30 @@ class Loss:
         (drop if self._rng.random() < self.share else forward)(packet)
 
 
+class Bursts:
+    """Loses packets in bursts (Gilbert-Elliott): a good state that loses none and a bad one that loses all.
+
+    share: of packets lost in the long run, 0 to less than 1; mean: packets lost in a row on average, 1 or more, and at
+    least share / (1 - share). ValueError otherwise. The state is drawn anew for each packet, not with time.
+    """
+
+    def __init__(self, share: float, mean: float) -> None:
+        if not 0 <= share < 1 or mean < max(1.0, share / (1 - share)):
+            raise ValueError(f"no channel loses {share:.0%} in bursts of {mean:g}")
+        self.share = share
+        self.mean = mean
+
+    def start(self, clock: Clock, rng: Random) -> None:
+        self._rng = rng
+        self._bad = rng.random() < self.share
+
+    def push(self, packet: Packet, forward: Forward, drop: Forward) -> None:
+        bad = self._bad
+        leaves = 1 / self.mean if bad else self.share / (1 - self.share) / self.mean
+        self._bad ^= self._rng.random() < leaves
+        (drop if bad else forward)(packet)
+
+
 class Delay:
     """Propagation: `seconds`, and up to `jitter` more, evenly spread; packets overtake each other only with
     `reorder`."""

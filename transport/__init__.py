@@ -4,6 +4,7 @@
 adapters. Imports none of the other packages, so anyone can use it for their own layered media.
 """
 
+from transport.broadcast import BroadcastConfig, BroadcastSender
 from transport.control import NOTHING
 from transport.events import (
     Ended,
@@ -13,12 +14,14 @@ from transport.events import (
     ItemDropped,
     ItemReceived,
     LevelWanted,
+    SenderNamed,
     TopicWanted,
 )
+from transport.fields import BASE
 from transport.log import Log
 from transport.pace import packet_size
 from transport.receive import Receiver, ReceiverConfig
-from transport.repair import BASE, ONE_WAY, WITH_FEEDBACK, Policy
+from transport.repair import ONE_WAY, WITH_FEEDBACK, Policy
 from transport.schedule import Item, Key
 from transport.session import Sender, SenderConfig
 from transport.wire import WireError
@@ -28,6 +31,8 @@ __all__ = [
     "NOTHING",
     "ONE_WAY",
     "WITH_FEEDBACK",
+    "BroadcastConfig",
+    "BroadcastSender",
     "Ended",
     "Event",
     "GroupStarted",
@@ -43,6 +48,7 @@ __all__ = [
     "ReceiverConfig",
     "Sender",
     "SenderConfig",
+    "SenderNamed",
     "TopicWanted",
     "WireError",
     "packet_size",

@@ -14,6 +14,13 @@ class GroupStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class SenderNamed:
+    """Receiver: the sender said who it is, for the first time or differently than before. Unproved, as all is here."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class ItemReceived:
     """Receiver: more of an item is here. `payload`: all its bytes from the start; `complete`: there are no more."""
 
@@ -58,4 +65,4 @@ class Ended:
     why: str = ""
 
 
-Event = GroupStarted | ItemReceived | ItemDelivered | ItemDropped | LevelWanted | TopicWanted | Ended
+Event = GroupStarted | SenderNamed | ItemReceived | ItemDelivered | ItemDropped | LevelWanted | TopicWanted | Ended

@@ -4,6 +4,8 @@ from typing import Final
 
 MAX_VARINT: Final = (1 << 22) - 1
 CLASSES: Final = 4
+BASE: Final = 0
+"""The class that starts a group."""
 NUMBERS: Final = 1 << 16
 """Numbers of packets and requests travel by their low 16 bits."""
 

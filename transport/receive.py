@@ -1,6 +1,8 @@
 """The receiving end of a transfer, without sockets and without a clock; `session` says how a session is driven.
 
     datagrams ─► limits ─► number noted ─► Assembly of each item ─► events
+                               │                 ▲
+                               │                 └── what was missing ── Blocks: coded data and repair packets
                                └─► acknowledgements
 
 Any packet of any group is of use, in any order, from one sender or several: packets say where they belong. So what two
@@ -15,11 +17,13 @@ from itertools import islice
 from transport import wire
 from transport.assemble import Assembly
 from transport.control import End, Entry, First, Heard, Held, Level, Partial, Topic, runs_of
-from transport.events import Ended, Event, GroupStarted, ItemReceived
+from transport.events import Ended, Event, GroupStarted, ItemReceived, SenderNamed
+from transport.fields import BASE
 from transport.log import Log, Trace
 from transport.ranges import Ranges
-from transport.repair import BASE
+from transport.rebuild import Blocks
 from transport.schedule import Key
+from transport.symbols import MAX_REBUILT, BlockKey, Rebuilt, Repair
 from transport.wants import Asking
 
 ACK_RUNS = 16
@@ -36,6 +40,7 @@ class ReceiverConfig:
         ack_delay: ... and at the latest after so many seconds.
         max_groups, max_items: groups and items kept track of; beyond them packets are dropped.
         max_bytes: bytes of unfinished and untaken items held, bookkeeping of pieces included.
+        max_block_bytes: bytes of unfinished blocks held for coded repair.
         packet_size: largest packet of a request, bytes.
     """
 
@@ -44,17 +49,20 @@ class ReceiverConfig:
     max_groups: int = 256
     max_items: int = 1 << 17
     max_bytes: int = 16 << 20
+    max_block_bytes: int = 2 << 20
     packet_size: int = 200
 
 
 @dataclass
 class ReceiverStats:
-    """Counts since the start. `refused`: data packets beyond a limit; `repeated`: packet numbers seen before."""
+    """Counts since the start. `packets` and `bytes`: of data and repair packets; `refused`: those beyond a limit;
+    `repeated`: packet numbers seen before; `rebuilt`: data packets that coded repair brought back."""
 
     packets: int = 0
     bytes: int = 0
     repeated: int = 0
     refused: int = 0
+    rebuilt: int = 0
     malformed: int = 0
 
 
@@ -78,6 +86,11 @@ class Receiver:
         self._ack_at: float | None = None
         self._ended: Ended | None = None
         self._asking = Asking(self.config.packet_size)
+        self._blocks = Blocks(self.config.max_block_bytes)
+        self._rebuilt: dict[BlockKey, None] = {}
+        self._rebuilt_at: float | None = None
+        self._name = ""
+        self._named: SenderNamed | None = None
 
     def want(self, upto: int, group: int | None = None, now_first: Iterable[tuple[int, int]] = ()) -> None:
         """Ask for classes up to `upto` (NOTHING: stop) of one group, or of all that are not asked for by themselves.
@@ -131,27 +144,33 @@ class Receiver:
         if isinstance(packet, End):
             self._ended = Ended(packet.why)
             return
-        if not isinstance(packet, wire.Data):
+        if isinstance(packet, wire.Name):
+            self._handle_name(packet.name)
+            return
+        if not isinstance(packet, wire.Data | Repair):
             self.stats.malformed += 1
             return
         self.stats.packets += 1
         self.stats.bytes += len(data)
-        if self._beyond_limits(packet, len(data)):
+        segments = packet.segments if isinstance(packet, wire.Data) else ()
+        if self._beyond_limits(packet.group, len(segments), len(data)):
             self.stats.refused += 1
             return
         if packet.number is not None:
-            urgent = any(segment.cls == BASE for segment in packet.segments)
+            urgent = any(segment.cls == BASE for segment in segments)
             self._note_number(packet.number, urgent, len(data), now)
-        self._start_group(packet)
-        for segment in packet.segments:
-            self._add(packet.group, segment)
+        self._preambles.setdefault(packet.group, None)
+        if isinstance(packet, Repair):
+            self._handle_repair(packet, now)
+        else:
+            self._handle_data(packet, now)
 
     def handle_timer(self, now: float) -> None:
         """Nothing to do but `poll_transmit`; here so that both ends are driven alike."""
 
     def next_timer(self) -> float | None:
         """When the next acknowledgement or request is due; None if none is."""
-        times = (self._ack_at, self._asking.next_timer())
+        times = (self._ack_at, self._rebuilt_at, self._asking.next_timer())
         return min((time for time in times if time is not None), default=None)
 
     def poll_transmit(self, now: float) -> bytes | None:
@@ -159,6 +178,8 @@ class Receiver:
         return self._trace.sent(self._next_datagram(now), now)
 
     def _next_datagram(self, now: float) -> bytes | None:
+        if self._rebuilt_at is not None and now >= self._rebuilt_at:
+            return self._tell_rebuilt()
         if self._ack_at is None or now < self._ack_at:
             return self._asking.poll_transmit(now)
         self._ack_at, self._unacked = None, 0
@@ -168,10 +189,13 @@ class Receiver:
         return wire.Ack(largest % wire.NUMBERS, tuple(runs), now - self._largest_time, self._numbered_bytes).encode()
 
     def next_event(self) -> Event | None:
-        """What is new: groups first, then each item that grew, once, with all its bytes so far."""
+        """What is new: the sender's name, groups, then each item that grew, once, with all its bytes so far."""
         return self._trace.told(self._next_event())
 
     def _next_event(self) -> Event | None:
+        if self._named is not None:
+            named, self._named = self._named, None
+            return named
         if self._started:
             return self._started.popleft()
         if not self._changed:
@@ -193,19 +217,70 @@ class Receiver:
             self._changed.pop(key, None)
         self._done = {key for key in self._done if key[0] != group}
         self._preambles.pop(group, None)
+        self._blocks.forget(group)
 
-    def _beyond_limits(self, packet: wire.Data, size: int) -> bool:
-        if packet.group not in self._preambles and len(self._preambles) >= self.config.max_groups:
+    def _beyond_limits(self, group: int, segments: int, size: int) -> bool:
+        if group not in self._preambles and len(self._preambles) >= self.config.max_groups:
             return True
-        known = len(self._items) + len(self._done) + len(packet.segments)
+        known = len(self._items) + len(self._done) + segments
         return known > self.config.max_items or self._held + size > self.config.max_bytes
 
-    def _start_group(self, packet: wire.Data) -> None:
-        known = self._preambles.setdefault(packet.group, None)
-        base = any(segment.cls == BASE for segment in packet.segments)
-        if known is None and base:
-            self._preambles[packet.group] = packet.preamble
-            self._started.append(GroupStarted(packet.group, packet.preamble))
+    def _handle_data(self, packet: wire.Data, now: float) -> None:
+        group = packet.group
+        if packet.segments[0].cls == BASE and self._preambles[group] is None:
+            self._preambles[group] = packet.preamble
+            self._started.append(GroupStarted(group, packet.preamble))
+        for segment in packet.segments:
+            self._add(group, segment)
+        if packet.coded is not None:
+            block, place = packet.coded
+            key = (group, packet.segments[0].cls, block)
+            bodies = self._blocks.handle_body(key, place, packet.body())
+            self._add_rebuilt(key, bodies, packet.number is not None, now)
+
+    def _handle_repair(self, packet: Repair, now: float) -> None:
+        numbered = packet.number is not None
+        bodies = self._blocks.handle_repair(packet)
+        self._add_rebuilt(packet.key, bodies, numbered, now)
+        if numbered and not bodies and self._blocks.was_rebuilt(packet):  # the sender has not heard yet
+            self._rebuilt[packet.key] = None
+            self._rebuilt_at = self._ack_at
+
+    def _add_rebuilt(self, key: BlockKey, bodies: list[bytes], numbered: bool, now: float) -> None:
+        """Take in the bodies that coded repair brought back; `numbered`: the sender wants to hear of it."""
+        taken = [self._add_body(key, body) for body in bodies]
+        if numbered and taken and all(taken):
+            self._rebuilt[key] = None
+            self._rebuilt_at = now
+
+    def _add_body(self, key: BlockKey, body: bytes) -> bool:
+        group, cls, _ = key
+        try:
+            segments = wire.parse_body(body)
+        except wire.WireError:
+            segments = ()
+        if not segments or segments[0].cls != cls:
+            self.stats.malformed += 1
+            return False
+        if self._beyond_limits(group, len(segments), len(body)):
+            self.stats.refused += 1
+            return False
+        self.stats.rebuilt += 1
+        for segment in segments:
+            self._add(group, segment)
+        return True
+
+    def _tell_rebuilt(self) -> bytes:
+        told = list(islice(self._rebuilt, MAX_REBUILT))
+        for key in told:
+            del self._rebuilt[key]
+        if not self._rebuilt:
+            self._rebuilt_at = None
+        return Rebuilt(tuple(told)).encode()
+
+    def _handle_name(self, name: str) -> None:
+        if name != self._name:
+            self._name, self._named = name, SenderNamed(name)
 
     def _add(self, group: int, segment: wire.Segment) -> None:
         key = (group, segment.cls, segment.index)

@@ -1,6 +1,6 @@
 """What is done about loss: how often each class is sent, and which packets under way count as lost.
 
-`Policy` is the table that answers "resend or drop" a class; coded repair will be one more field of it. `Flight` keeps
+`Policy` is the table that answers "resend, code or drop" a class (`coding` does the coding). `Flight` keeps
 the numbered packets that have not been acknowledged and says which are lost: overtaken by three later ones, overtaken
 and late, or (no acknowledgement at all for too long) everything older than the probe time.
 """
@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from transport.coding import CodedBlock
     from transport.schedule import Outgoing
 
-BASE: Final = 0
 REORDERING: Final = 3
 """A packet is lost when one sent this many later has arrived."""
 LATE: Final = 1.25
@@ -25,27 +25,35 @@ MAX_REMEMBERED: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One class. `copies`: how often it is sent unasked; `resend`: lost bytes go again; `must_send`: never dropped."""
+    """One class. `copies`: how often it is sent unasked; `resend`: lost bytes go again; `must_send`: never dropped;
+    `code`: repair symbols follow where that pays, before anything is sent again."""
 
     copies: int = 1
     resend: bool = True
     must_send: bool = False
+    code: bool = False
 
 
-WITH_FEEDBACK: Final = (Policy(copies=2, must_send=True), Policy(), Policy(), Policy())
-"""Base twice at once: a loss then costs no round trip. The rest once, and what is lost again."""
+WITH_FEEDBACK: Final = (Policy(copies=2, must_send=True), Policy(code=True), Policy(code=True), Policy())
+"""Base twice at once: a loss then costs no round trip. The rest once, and what is lost again; the middle classes with
+repair symbols where a round trip is long."""
 ONE_WAY: Final = (Policy(copies=3, must_send=True), Policy(copies=2), Policy(), Policy())
-"""Nobody answers: copies are all the protection that there is until coded repair is in."""
+"""Nobody answers: a Sender then has copies alone. `broadcast` is made for that case and does better."""
+
+
+Piece = tuple["Outgoing", int, int]
+"""(item, start, stop): a range of its units."""
 
 
 @dataclass(eq=False)
 class Sent:
-    """A numbered packet that left. `size`: wire bytes, those of the layers below included."""
+    """A numbered packet that left. `size`: wire bytes, those of the layers below included; `block`: if it is coded."""
 
     number: int
     time: float
     size: int
-    pieces: list[tuple["Outgoing", int, int]]
+    pieces: list[Piece]
+    block: "CodedBlock | None" = None
     lost: bool = False
     delivered: int = 0
     delivered_time: float = 0.0

@@ -9,8 +9,9 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from transport.fields import BASE
 from transport.ranges import Ranges
-from transport.repair import BASE, Policy
+from transport.repair import Policy
 
 Key = tuple[int, int, int]
 """(group, class, index)."""
@@ -131,6 +132,7 @@ class Schedule:
         self._wanted = wanted
         self._unwanted: list[Outgoing] = []
         self._items: dict[Key, Outgoing] = {}
+        self._classes: dict[tuple[int, int], dict[Key, Outgoing]] = {}
         self._heap: list[tuple[tuple[float, ...], int, Outgoing]] = []
         self._deadlines: list[tuple[float, int, Key]] = []
         self._needed_by: dict[Key, list[Key]] = {}
@@ -153,6 +155,7 @@ class Schedule:
             return None
         outgoing = Outgoing(item, policy, self._sign * self._count)
         self._items[item.key] = outgoing
+        self._classes.setdefault((item.group, item.cls), {})[item.key] = outgoing
         for need in needs:
             self._needed_by.setdefault(need, []).append(item.key)
         if item.deadline is not None and not policy.must_send:
@@ -188,7 +191,7 @@ class Schedule:
     def close(self, outgoing: Outgoing) -> None:
         """The item is done (acknowledged, or sent for good): forget its payload."""
         outgoing.closed = True
-        self._items.pop(outgoing.item.key, None)
+        self._forget(outgoing.item)
         self._needed_by.pop(outgoing.item.key, None)
 
     def reconsider(self) -> None:
@@ -213,6 +216,18 @@ class Schedule:
             outgoing.queued = False
             self.push(outgoing)
 
+    def bytes_to_send(self, group: int, cls: int) -> int:
+        """Of one class of a group."""
+        items = self._classes.get((group, cls), {}).values()
+        return sum(stop - start for outgoing in items for start, stop in outgoing.todo)
+
+    def _forget(self, item: Item) -> None:
+        self._items.pop(item.key, None)
+        of_class = self._classes.get((item.group, item.cls), {})
+        of_class.pop(item.key, None)
+        if not of_class:
+            self._classes.pop((item.group, item.cls), None)
+
     def of_group(self, group: int) -> list[Outgoing]:
         """The items of a group that are submitted and not yet done."""
         return [outgoing for key, outgoing in self._items.items() if key[0] == group]
@@ -235,7 +250,7 @@ class Schedule:
             outgoing.closed = True
             dropped.append(outgoing.item.key)
             waiting += self._needed_by.pop(outgoing.item.key, [])
-            del self._items[outgoing.item.key]
+            self._forget(outgoing.item)
         self._dropped.update(dropped)
         return dropped
 

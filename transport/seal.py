@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from transport.repair import BASE
+from transport.fields import BASE
 from transport.schedule import Item, Key
 from transport.wire import MAX_ITEM
 

@@ -19,14 +19,16 @@ from dataclasses import dataclass
 from itertools import islice
 
 from transport import wire
+from transport.coding import CodedBlock, Coding
 from transport.control import End, First, Level, Request, Topic
 from transport.estimate import Estimate
 from transport.events import Event, ItemDelivered, ItemDropped, LevelWanted, TopicWanted
-from transport.fields import varint_size
+from transport.fields import BASE, varint_size
 from transport.log import Log, Trace
 from transport.pace import Pacer
-from transport.repair import BASE, ONE_WAY, WITH_FEEDBACK, Flight, Policy, Sent
+from transport.repair import ONE_WAY, WITH_FEEDBACK, Flight, Piece, Policy, Sent
 from transport.schedule import Item, Key, Outgoing, Schedule
+from transport.symbols import Rebuilt
 from transport.wants import Wants
 
 __all__ = [
@@ -92,6 +94,13 @@ class SenderStats:
     malformed: int = 0
 
 
+def check_item(item: Item) -> None:
+    """Raises ValueError for an item that the wire cannot carry."""
+    fits = 0 <= item.group <= wire.MAX_GROUP and 0 <= item.cls < wire.CLASSES and 0 <= item.index <= wire.MAX_INDEX
+    if not fits or len(item.payload) > wire.MAX_ITEM or not (item.payload or item.ends):
+        raise ValueError(f"item {item.key} of {len(item.payload)} B is outside what the wire can carry")
+
+
 class Sender:
     """Moves items to one receiver, the most urgent bytes first, at the link's rate."""
 
@@ -105,6 +114,7 @@ class Sender:
         self._schedule = Schedule(self.config.newest_first, self._is_wanted)
         self._pacer = Pacer(self.config.overhead)
         self._flight = Flight()
+        self._coding = Coding(self.config.packet_size)
         self._preambles: dict[int, bytes] = {}
         self._events: deque[Event] = deque()
         self._number = 0
@@ -118,9 +128,7 @@ class Sender:
 
     def submit(self, item: Item) -> None:
         """Queue an item. Raises ValueError for one that the wire cannot carry or whose key is still on its way."""
-        fits = 0 <= item.group <= wire.MAX_GROUP and 0 <= item.cls < wire.CLASSES and 0 <= item.index <= wire.MAX_INDEX
-        if not fits or len(item.payload) > wire.MAX_ITEM or not (item.payload or item.ends):
-            raise ValueError(f"item {item.key} of {len(item.payload)} B is outside what the wire can carry")
+        check_item(item)
         outgoing = self._schedule.add(item, self._policies[item.cls])
         if outgoing is None:
             self._events.append(ItemDropped(item.key))
@@ -156,6 +164,10 @@ class Sender:
         if isinstance(packet, Request):
             self._handle_request(packet)
             return
+        if isinstance(packet, Rebuilt):
+            for key in packet.blocks:
+                self._deliver(self._coding.handle_rebuilt(key))
+            return
         newest = self._number - 1
         largest = newest - (newest - packet.largest) % wire.NUMBERS if isinstance(packet, wire.Ack) else -1
         if not isinstance(packet, wire.Ack) or largest < 0:
@@ -163,7 +175,8 @@ class Sender:
             return
         acked = self._flight.handle_acked(((largest - far, largest - near) for near, far in packet.ranges))
         for sent in acked:
-            self._deliver(sent)
+            self._deliver(sent.pieces)
+            self._coding.handle_acked(sent)
         self.estimate.handle_acked(acked, any(sent.number == largest for sent in acked), packet.delay, now)
         self._trace.acked(acked, self.estimate)
         self._find_losses(now)
@@ -178,7 +191,8 @@ class Sender:
     def next_timer(self) -> float | None:
         """When to call `handle_timer` and `poll_transmit` again if nothing comes before; None for never."""
         times = [self._flight.late_at, self._flight.silence_at(self._probe_time)]
-        if self._wants.to_answer or (self._window_open and self._schedule.peek() is not None):
+        more = self._schedule.peek() is not None or self._coding.waiting
+        if self._wants.to_answer or (self._window_open and more):
             times.append(self._pacer.ready_at())
         if self._end_due is not None:
             times.append(max(self._end_due, self._pacer.ready_at()))
@@ -200,14 +214,14 @@ class Sender:
             return self._build_end(now)
         if not self._window_open:
             return None
-        built = self._build()
+        built = self._build_next()
         if built is None:
             return None
-        data, pieces = built
+        data, pieces, block = built
         size = len(data) + self.config.overhead
         self._note_sent(len(data), now)
         if self.config.feedback:
-            sent = Sent(self._number, now, size, pieces)
+            sent = Sent(self._number, now, size, pieces, block)
             self.estimate.handle_sent(sent, self._flight.bytes, idle=self._schedule.peek() is None)
             self._flight.handle_sent(sent)
             self._number += 1
@@ -269,25 +283,44 @@ class Sender:
 
     # --- building ---
 
-    def _build(self) -> tuple[bytes, list[tuple[Outgoing, int, int]]] | None:
-        """Fill one packet with the best pieces of one group."""
+    def _build_next(self) -> tuple[bytes, list[Piece], CodedBlock | None] | None:
+        """The next packet: repair symbols of a block that is through, but for the base, or else the best items."""
         lead = self._schedule.peek()
-        if lead is None:
+        self._coding.follow(lead.item if lead else None)
+        self._send_again()
+        lead = self._schedule.peek()
+        if lead is None or lead.item.cls != BASE:
+            repair = self._coding.poll_repair(self._number)
+            if repair is not None:
+                return repair[0], [], repair[1]
+        return self._build(lead) if lead is not None else None
+
+    def _block_for(self, lead: Outgoing) -> CodedBlock | None:
+        if not self.config.feedback or not lead.policy.code:
             return None
+        packet_time = self._full_packet * 8 / self.estimate.rate
+        if not self._coding.measure(self.estimate.loss, self.estimate.srtt / packet_time):
+            return None
+        return self._coding.block_for(lead.item, self._schedule.bytes_to_send(lead.item.group, lead.item.cls))
+
+    def _build(self, lead: Outgoing) -> tuple[bytes, list[Piece], CodedBlock | None]:
+        """Fill one packet with the best pieces of one group."""
         group, preamble = lead.item.group, b""
-        alone = lead.item.cls == BASE and lead.copies_sent == 0
+        block = self._block_for(lead)
+        alone = block is not None or (lead.item.cls == BASE and lead.copies_sent == 0)
         segments: list[wire.Segment] = []
-        pieces: list[tuple[Outgoing, int, int]] = []
-        used = wire.head_size(self.config.feedback, 0)
+        pieces: list[Piece] = []
+        largest = block.limit if block else self.config.packet_size
+        used = wire.head_size(self.config.feedback, 0, block.key[2] if block else None)
         while (outgoing := self._schedule.peek()) is not None and outgoing.item.group == group:
             item = outgoing.item
-            if alone and item.cls != BASE:
+            if (alone and item.cls != lead.item.cls) or (segments and lead.item.cls != BASE == item.cls):
                 break
             head = self._preambles.get(group, b"") if item.cls == BASE and not preamble else b""
             offset, size = outgoing.next_piece()
             more = 1 + varint_size(len(segments[-1].payload)) if segments else 0
             cost = more + wire.segment_size(item.index, offset) + (1 + len(head) if head else 0)
-            room = self.config.packet_size - used - cost
+            room = largest - used - cost
             if segments and not self._worth_splitting(outgoing, size, room):
                 break
             self._schedule.pop()
@@ -301,7 +334,10 @@ class Sender:
         self._finish_copies(pieces)
         self.stats.payload += sum(len(segment.payload) for segment in segments)
         number = self._number if self.config.feedback else None
-        return wire.Data(group, tuple(segments), number, preamble).encode(), pieces
+        packet = wire.Data(group, tuple(segments), number, preamble, block.place if block else None)
+        if block is not None:
+            self._coding.handle_built(block, packet.body(), pieces)
+        return packet.encode(), pieces, block
 
     def _worth_splitting(self, outgoing: Outgoing, size: int, room: int) -> bool:
         """Whether the next piece goes into the room that is left: whole, or in part where that costs nothing."""
@@ -310,7 +346,7 @@ class Sender:
         fits_alone = size <= self.config.packet_size - 2 * SMALLEST_PIECE
         return room >= SMALLEST_PIECE and (outgoing.item.may_cut or not fits_alone)
 
-    def _finish_copies(self, pieces: list[tuple[Outgoing, int, int]]) -> None:
+    def _finish_copies(self, pieces: list[Piece]) -> None:
         """Items that are now sent once more: queue the next copy, never into the same packet."""
         for outgoing in dict.fromkeys(outgoing for outgoing, _, _ in pieces):
             if outgoing.pending:
@@ -336,8 +372,8 @@ class Sender:
         path = self.estimate.srtt + 4 * self.estimate.rttvar + 1.0
         return self._flight.bytes < max(self.estimate.rate / 8 * path, 8 * self._full_packet)
 
-    def _deliver(self, sent: Sent) -> None:
-        for outgoing, start, stop in sent.pieces:
+    def _deliver(self, pieces: list[Piece]) -> None:
+        for outgoing, start, stop in pieces:
             if not outgoing.closed and outgoing.handle_acked(start, stop):
                 self._schedule.close(outgoing)
                 self._events.append(ItemDelivered(outgoing.item.key))
@@ -349,7 +385,13 @@ class Sender:
         self.estimate.handle_lost(len(lost))
         self.stats.lost += len(lost)
         self._trace.lost(lost)
-        for outgoing, start, stop in (piece for sent in lost for piece in sent.pieces):
+        for sent in lost:
+            self._coding.handle_lost(sent)
+        self._send_again()
+
+    def _send_again(self) -> None:
+        """Resend or drop what is lost for good."""
+        for outgoing, start, stop in self._coding.take_lost():
             if outgoing.closed:
                 continue
             if outgoing.policy.resend:

@@ -1,19 +1,35 @@
 """Packets to bytes and back: the only module that knows the wire. WIRE.md is normative, this follows it.
 
 `Data`: pieces of items of one group, each of which says where it belongs; `Ack`: what a receiver tells its sender;
-requests and their answers are in `control`. `parse` is total: any bytes give a packet or `WireError`, and one packet
-has exactly one form, so that `encode(parse(data)) == data`.
+`Name`: who sends. Coded repair is in `symbols`, requests and their answers are in `control`. `parse` is total: any
+bytes give a packet or `WireError`, and one packet has exactly one form, so that `encode(parse(data)) == data`.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
-from transport import control
-from transport.fields import CLASSES, MAX_VARINT, NUMBERS, Reader, WireError, put_varint, varint_size
+from transport import control, symbols
+from transport.fields import BASE, CLASSES, MAX_VARINT, NUMBERS, Reader, WireError, put_varint, varint_size
+from transport.symbols import MAX_BLOCK, MAX_SOURCES, NUMBERED, REBUILT, REPAIR
 
-__all__ = ["CLASSES", "NUMBERS", "Ack", "Data", "Packet", "Segment", "WireError", "head_size", "parse", "segment_size"]
+__all__ = [
+    "CLASSES",
+    "NUMBERS",
+    "Ack",
+    "Data",
+    "Name",
+    "Packet",
+    "Segment",
+    "WireError",
+    "head_size",
+    "parse",
+    "parse_body",
+    "segment_size",
+]
 
 MAX_PREAMBLE: Final = 8
+MAX_NAME: Final = 32
+"""Bytes of a sender's name."""
 MAX_INDEX: Final = MAX_VARINT
 MAX_ITEM: Final = MAX_VARINT
 MAX_GROUP: Final = 0xFFFFFFFF
@@ -22,9 +38,10 @@ MAX_RUNS: Final = 64
 MAX_SPAN: Final = NUMBERS // 2
 """An acknowledgement reaches back less than this many packets."""
 
-_DATA, _PREAMBLE, _NUMBER = 0x80, 0x40, 0x20
+_DATA, _SPECIAL, _NUMBER = 0x80, 0x40, 0x20
+"""_SPECIAL: the preamble follows in a packet that begins with the base, block and place in another."""
 _OFFSET, _FINAL, _MORE = 0x04, 0x02, 0x01
-_ACK = 0x01
+_ACK, _NAME = 0x01, 0x04
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,26 +57,43 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """Segments of one group. `number` (mod 2^16) asks for an acknowledgement; `preamble` starts the group (0-8 B)."""
+    """Segments of one group. `number` (mod 2^16) asks for an acknowledgement; `preamble` starts the group (0-8 B).
+
+    `coded`: (block, place) of a packet that repair symbols protect; its segments are of one class, not the base. Base
+    segments stand only in packets that begin with one.
+    """
 
     group: int
     segments: tuple[Segment, ...]
     number: int | None = None
     preamble: bytes = b""
+    coded: tuple[int, int] | None = None
 
     def encode(self) -> bytes:
         """The packet's bytes. Raises ValueError for fields that the wire cannot carry: the caller's fault."""
         if not 0 <= self.group <= MAX_GROUP or not self.segments or len(self.preamble) > MAX_PREAMBLE:
             raise ValueError("a data packet has a 32-bit group, a preamble of at most 8 B and at least one segment")
+        if not _may_stand_together([segment.cls for segment in self.segments], self.coded is not None):
+            raise ValueError("the base stands first or not at all, and a coded packet holds one other class")
+        if self.preamble and self.segments[0].cls != BASE:
+            raise ValueError("a preamble stands in a packet that begins with the base")
+        head = self.group.to_bytes(4, "big")
+        if self.number is not None:
+            head += (self.number % NUMBERS).to_bytes(2, "big")
+        if self.preamble:
+            head += bytes([len(self.preamble)]) + self.preamble
+        if self.coded is not None:
+            head += _coded_head(*self.coded)
+        body = self.body()
+        special = _SPECIAL if self.preamble or self.coded is not None else 0
+        return bytes([body[0] | _DATA | special | (_NUMBER if self.number is not None else 0)]) + head + body[1:]
+
+    def body(self) -> bytes:
+        """The segments alone, each with its flag byte: what a source symbol holds."""
         out = bytearray()
         for place, segment in enumerate(self.segments):
             last = place == len(self.segments) - 1
-            flags = _segment_flags(segment, last)
-            if place == 0:
-                flags |= _DATA | (_PREAMBLE if self.preamble else 0) | (_NUMBER if self.number is not None else 0)
-            out.append(flags)
-            if place == 0:
-                out += self._head()
+            out.append(_segment_flags(segment, last))
             put_varint(out, segment.index)
             if segment.offset:
                 put_varint(out, segment.offset)
@@ -68,11 +102,19 @@ class Data:
             out += segment.payload
         return bytes(out)
 
-    def _head(self) -> bytes:
-        head = self.group.to_bytes(4, "big")
-        if self.number is not None:
-            head += (self.number % NUMBERS).to_bytes(2, "big")
-        return head + bytes([len(self.preamble)]) + self.preamble if self.preamble else head
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """Who sends, as radio amateurs must say: 1 to 32 bytes of printable UTF-8."""
+
+    name: str
+
+    def encode(self) -> bytes:
+        """The packet's bytes. Raises ValueError for a name that the wire cannot carry."""
+        data = self.name.encode()
+        if not 1 <= len(data) <= MAX_NAME or not self.name.isprintable():
+            raise ValueError(f"a sender's name has 1 to {MAX_NAME} bytes of UTF-8 that can be printed")
+        return bytes([_NAME]) + data
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +151,7 @@ class Ack:
         return bytes(out)
 
 
-Packet = Data | Ack | control.Request | control.Heard | control.End
+Packet = Data | Ack | Name | symbols.Repair | symbols.Rebuilt | control.Request | control.Heard | control.End
 
 
 def parse(data: bytes) -> Packet:
@@ -118,12 +160,26 @@ def parse(data: bytes) -> Packet:
         raise WireError("an empty packet")
     if data[0] & _DATA:
         return _parse_data(data)
+    if data[0] in (REPAIR, NUMBERED, REBUILT):
+        return symbols.parse(Reader(data))
+    if data[0] == _NAME:
+        return _parse_name(data)
     return _parse_ack(data) if data[0] == _ACK else control.parse(Reader(data))
 
 
-def head_size(numbered: bool, preamble: int) -> int:
+def parse_body(body: bytes) -> tuple[Segment, ...]:
+    """The segments of a coded packet's `Data.body()`, rebuilt by repair. Raises WireError."""
+    reader = Reader(body)
+    flags = reader.uint(1)
+    if flags & (_DATA | _SPECIAL | _NUMBER):
+        raise reader.fail("reserved bits")
+    return _parse_segments(reader, flags, coded=True)
+
+
+def head_size(numbered: bool, preamble: int, block: int | None = None) -> int:
     """Bytes of a data packet before its first segment's index, the first segment's flag byte included."""
-    return 5 + (2 if numbered else 0) + (1 + preamble if preamble else 0)
+    special = 1 + preamble if preamble else 0 if block is None else varint_size(block) + 1
+    return 5 + (2 if numbered else 0) + special
 
 
 def segment_size(index: int, offset: int) -> int:
@@ -140,24 +196,64 @@ def _segment_flags(segment: Segment, last: bool) -> int:
     return flags | (_FINAL if segment.final else 0) | (0 if last else _MORE)
 
 
+def _coded_head(block: int, place: int) -> bytes:
+    if not 0 <= block <= MAX_BLOCK or not 0 <= place < MAX_SOURCES:
+        raise ValueError(f"a block is numbered 0 to {MAX_BLOCK}, a place in it 0 to {MAX_SOURCES - 1}")
+    out = bytearray()
+    put_varint(out, block)
+    out.append(place)
+    return bytes(out)
+
+
+def _may_stand_together(classes: list[int], coded: bool) -> bool:
+    if coded:
+        return classes[0] != BASE and len(set(classes)) == 1
+    return classes[0] == BASE or BASE not in classes
+
+
 def _parse_data(data: bytes) -> Data:
     reader = Reader(data)
     flags = reader.uint(1)
     group = reader.uint(4)
     number = reader.uint(2) if flags & _NUMBER else None
-    preamble = b""
-    if flags & _PREAMBLE:
+    preamble, coded = b"", None
+    if flags & _SPECIAL and flags >> 3 & 3 != BASE:
+        coded = _parse_coded(reader)
+    elif flags & _SPECIAL:
         size = reader.uint(1)
         if not 1 <= size <= MAX_PREAMBLE:
             raise reader.fail(f"a preamble of {size} bytes")
         preamble = reader.take(size)
+    return Data(group, _parse_segments(reader, flags, coded is not None), number, preamble, coded)
+
+
+def _parse_coded(reader: Reader) -> tuple[int, int]:
+    block, place = reader.varint(), reader.uint(1)
+    if block > MAX_BLOCK or place >= MAX_SOURCES:
+        raise reader.fail("no such place in a block")
+    return block, place
+
+
+def _parse_segments(reader: Reader, flags: int, coded: bool) -> tuple[Segment, ...]:
     segments = [_parse_segment(reader, flags)]
     while flags & _MORE:
         flags = reader.uint(1)
-        if flags & (_DATA | _PREAMBLE | _NUMBER):
+        if flags & (_DATA | _SPECIAL | _NUMBER):
             raise reader.fail("reserved bits")
         segments.append(_parse_segment(reader, flags))
-    return Data(group, tuple(segments), number, preamble)
+    if not _may_stand_together([segment.cls for segment in segments], coded):
+        raise reader.fail("classes that do not stand together")
+    return tuple(segments)
+
+
+def _parse_name(data: bytes) -> Name:
+    try:
+        name = data[1:].decode()
+    except UnicodeDecodeError:
+        raise WireError("a name that is no UTF-8") from None
+    if not 1 <= len(data) - 1 <= MAX_NAME or not name.isprintable():
+        raise WireError(f"a name of {len(data) - 1} bytes, or one that cannot be printed")
+    return Name(name)
 
 
 def _parse_segment(reader: Reader, flags: int) -> Segment:

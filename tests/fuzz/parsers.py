@@ -8,7 +8,7 @@ it get fewer inputs than the others.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -18,7 +18,7 @@ from codec import caption, plan, stream
 from codec.decoder import Decoder
 from codec.stream import Chunk, FormatError, Header, Kind
 from codec.structure import meta, regions
-from transport import control, wire
+from transport import control, symbols, wire
 from transport.control import First, Held, Level, Partial
 
 LIMIT = 5000  # pixels; a damaged header may ask for billions
@@ -135,7 +135,13 @@ def _packets() -> Sequence[bytes]:
     one, two = wire.Segment(1, 3, 0, b"payload", True), wire.Segment(2, 300, 70, b"x" * 40, False)
     return (
         wire.Data(7, (one,)).encode(),
-        wire.Data(1 << 30, (one, two, one), number=65535, preamble=b"\xc1\x1a\x00\x04").encode(),
+        wire.Data(1 << 30, (replace(one, cls=0), two, one), number=65535, preamble=b"\xc1\x1a\x00\x04").encode(),
+        wire.Data(7, (two, two), coded=(130, 12)).encode(),
+        wire.Data(7, (replace(one, cls=2), two), number=7, coded=(3, 0)).encode(),
+        wire.Name("G4ABC").encode(),
+        symbols.Repair(7, 2, 130, 20, 5, 0xABCD, bytes(range(48))).encode(),
+        symbols.Repair(7, 1, 3, 200, 255, 0x0102, bytes(16), number=9).encode(),
+        symbols.Rebuilt(((7, 2, 130), (9, 1, 3))).encode(),
         wire.Ack(3, ((0, 2), (5, 9)), 0.1, 500).encode(),
         control.Request(3, (Level(None, 2), First(7, ((3, range(5, 900, 8)),)), Partial(7, 1, 300, 70))).encode(),
         control.Request(9, (Held(7, ((0, range(1)), (2, range(1, 18, 8)))), Level(7, control.NOTHING))).encode(),

@@ -3,7 +3,7 @@
 import pytest
 
 from sim.clock import Clock
-from sim.link import Bottleneck, ConstantRate, Delay, Link, LinkSpec, Loss
+from sim.link import Bottleneck, Bursts, ConstantRate, Delay, Link, LinkSpec, Loss
 
 
 def arrivals(link: Link, clock: Clock, sizes: list[int], until: float = 1e6) -> list[tuple[float, int]]:
@@ -82,3 +82,16 @@ def test_figures_that_no_link_has() -> None:
         with pytest.raises(ValueError, match="no link"):
             LinkSpec(**bad)  # type: ignore[arg-type]
     assert str(LinkSpec(10_000, 0.1, 0.05)) == "10 kbit/s, 0.1 s delay, 5% loss"
+
+
+def test_bursts_have_their_share_and_their_length() -> None:
+    clock = Clock()
+    link = Link(clock, [Bursts(0.2, 4.0)], seed=3)
+    got = {number for _, number in arrivals(link, clock, [1] * 40_000)}
+    lost = [number not in got for number in range(40_000)]
+    runs = sum(now and not before for before, now in zip([False, *lost], lost, strict=False))
+    assert 0.18 < sum(lost) / len(lost) < 0.22
+    assert 3.8 < sum(lost) / runs < 4.2
+    for share, mean in ((1.0, 4.0), (0.9, 2.0), (0.2, 0.5)):
+        with pytest.raises(ValueError, match="no channel"):
+            Bursts(share, mean)

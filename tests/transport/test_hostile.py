@@ -4,7 +4,8 @@ import random
 
 from tests.transport.pair import Pair
 from tests.transport.test_session import picture
-from transport import Receiver, ReceiverConfig, SenderConfig
+from transport import BroadcastConfig, BroadcastSender, Receiver, ReceiverConfig, SenderConfig
+from transport.symbols import Rebuilt, Repair
 from transport.wire import Ack, Data, Segment
 
 
@@ -70,3 +71,46 @@ def test_random_packet_numbers_are_acknowledged_within_bounds() -> None:
         receiver.handle_datagram(Data(1, (Segment(3, 1, 0, b"x", False),), rng.randrange(65536)).encode(), 0.0)
         ack = receiver.poll_transmit(0.2)
         assert ack is None or len(ack) < 200
+
+
+def test_noise_into_the_coded_repair_of_both_ends() -> None:
+    rng = random.Random(11)
+    sender = BroadcastSender(BroadcastConfig(50_000, 120, loss=0.3, name="G4ABC"))
+    items = picture(3)
+    for item in items:
+        sender.submit(item)
+    valid = [Rebuilt(((1, 2, 3), (7, 1, 0))).encode()]
+    while (now := sender.next_timer()) is not None:
+        if (data := sender.poll_transmit(now)) is not None:
+            valid.append(data)
+    limits = ReceiverConfig(max_groups=50, max_items=2000, max_bytes=50_000, max_block_bytes=20_000)
+    receiver = Receiver(limits)
+    for data in valid[1:]:  # the honest packets, among much noise
+        for _ in range(20):
+            receiver.handle_datagram(mutate(rng, rng.choice(valid)), 0.0)
+        receiver.handle_datagram(data, 0.0)
+        receiver.poll_transmit(1.0)
+        assert receiver._blocks.held <= 20_000 and receiver._held <= 50_200
+    assert receiver.stats.malformed > 300
+
+    pair = Pair(SenderConfig(rate=50_000, packet_size=200))
+    pair.submit(*items)
+    for step in range(4000):
+        pair.sender.handle_datagram(mutate(rng, rng.choice(valid)), pair.now)
+        if step % 400 == 0:
+            pair.drive(pair.now + 0.2)
+    pair.drive()
+    assert pair.sender.idle and pair.received() == {item.key: item.payload for item in items}
+
+
+def test_a_flood_of_repair_costs_no_more_than_its_bound() -> None:
+    rng = random.Random(12)
+    receiver = Receiver(ReceiverConfig(max_groups=16, max_block_bytes=30_000))
+    for _ in range(5000):
+        key = (rng.randrange(64), 1 + rng.randrange(3), rng.randrange(64))
+        symbol = rng.randbytes(8 * rng.randint(1, 100))
+        packet = Repair(*key, rng.randint(1, 8), rng.randrange(256), rng.randrange(65536), symbol, rng.randrange(65536))
+        receiver.handle_datagram(packet.encode(), 0.0)
+        assert receiver._blocks.held <= 30_000
+    assert receiver.stats.refused > 1000 and len(receiver._preambles) <= 16
+    assert receiver.next_event() is None, "nothing false came of it"

@@ -8,6 +8,9 @@ from transport import BroadcastConfig, BroadcastSender, Receiver, ReceiverConfig
 from transport.symbols import Rebuilt, Repair
 from transport.wire import Ack, Data, Segment
 
+ROUNDS = 50_000
+"""Of each test; with two packets a round, more than 200,000 bad packets reach the two ends."""
+
 
 def mutate(rng: random.Random, data: bytes) -> bytes:
     changed = bytearray(data)
@@ -22,10 +25,10 @@ def test_noise_from_the_way_back_into_the_sender() -> None:
     items = picture(20)
     pair.submit(*items)
     valid = Ack(3, ((0, 2), (5, 9)), 0.1, 500).encode()
-    for step in range(4000):
+    for step in range(ROUNDS):
         pair.sender.handle_datagram(rng.randbytes(rng.randint(0, 60)), pair.now)
         pair.sender.handle_datagram(mutate(rng, valid), pair.now)
-        if step % 400 == 0:
+        if step % (ROUNDS // 10) == 0:
             pair.drive(pair.now + 0.2)
     assert pair.sender.stats.malformed > 1000
     pair.drive()
@@ -41,7 +44,7 @@ def test_noise_into_the_receiver() -> None:
     pair.drive()
     received = pair.received()
     assert received == {item.key: item.payload for item in items}
-    for _ in range(4000):
+    for _ in range(ROUNDS):
         pair.receiver.handle_datagram(rng.randbytes(rng.randint(0, 80)), pair.now)
         pair.receiver.handle_datagram(mutate(rng, rng.choice(pair.sent[0])[1]), pair.now)
         if rng.random() < 0.1:
@@ -95,9 +98,9 @@ def test_noise_into_the_coded_repair_of_both_ends() -> None:
 
     pair = Pair(SenderConfig(rate=50_000, packet_size=200))
     pair.submit(*items)
-    for step in range(4000):
+    for step in range(ROUNDS):
         pair.sender.handle_datagram(mutate(rng, rng.choice(valid)), pair.now)
-        if step % 400 == 0:
+        if step % (ROUNDS // 10) == 0:
             pair.drive(pair.now + 0.2)
     pair.drive()
     assert pair.sender.idle and pair.received() == {item.key: item.payload for item in items}

@@ -19,6 +19,7 @@ NAMES = {
     "losses": "losses",
     "oneway": "oneway",
     "peers": "peers",
+    "net": "net",
     "rate-quality": "rate_quality",
     "repair": "repair",
     "startup": "startup",

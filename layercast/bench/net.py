@@ -61,7 +61,17 @@ def _behind_bulk(name: str, what: str, **job: Any) -> Row:
     return Row(name, what, 50_000, 0.1, beside | job, "wait", goals=(("p95", 0.3), ("max", 0.5)))
 
 
+def _echo(size: int) -> Row:
+    """The emulated link itself: no faster than its model, and at most 10 ms slower."""
+    ideal = 2 * (size + 28) * 8 / 50_000 + 0.1
+    job = {"channel": "echo", "caption": size, "captions": 20}
+    goals = (("least", ideal), ("median", round(ideal + 0.01, 3)))
+    return Row(f"link-{size}", f"the link: echo of {size} B", 50_000, 0.1, job, "wait", goals=goals)
+
+
 ROWS: tuple[Row, ...] = (
+    _echo(100),
+    _echo(1200),
     _cold("udp-cold", "UDP, caption of 300 B from nothing", "udp", 0.6),
     _cold("udp-cold-small", "UDP, caption of 16 B from nothing", "udp", 0.6, caption=16),
     replace(
@@ -163,11 +173,11 @@ def _converse(wire: Wire, job: Job) -> list[dict[str, Any]]:
 
 
 def _judge(row: Row, events: Sequence[dict[str, Any]]) -> Outcome:
-    start = max((e["time"] for e in events if e["event"] == "start"), default=math.inf)
+    start = max((e["time"] for e in events if e["event"] == "start"), default=-math.inf)
     sent = {e["caption"]: e["time"] for e in events if e["event"] == "sent"}
     came = {e["caption"]: e["time"] for e in events if e["event"] == "caption" and e["time"] >= start}
     if row.figure == "alive":
-        ended = [e for e in events if e["event"] == "end"]
+        ended = [e for e in events if e["event"] == "end" and start > -math.inf]
         lived = ended[-1]["time"] - start if ended else 0.0
         return Outcome([lived if ended and len(came) > lived // row.job["every"] - 2 else 0.0])
     if row.figure == "cold":
@@ -223,5 +233,5 @@ def command(rows: tuple[str, ...], runs: int | None, seed: int, jobs: int, as_js
         for which, limit in row.goals:
             ok = held[which] >= limit if which == "least" else held[which] <= limit
             goal = f"{'>=' if which == 'least' else '<='} {limit:g} s"
-            found.check(f"{row.name}, {which}", f"{held[which]:.2f} s", goal, ok)
+            found.check(f"{row.name}, {which}", f"{held[which]:.3f} s", goal, ok)
     found.show(as_json, strict)

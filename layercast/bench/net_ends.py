@@ -30,7 +30,8 @@ class Job:
     """What an end is to do; rates in bit/s, times in seconds, sizes in bytes.
 
     Attributes:
-        channel: udp, quic or webrtc. role: server or client. host: the server's address.
+        channel: udp, quic or webrtc; or echo: bare datagrams that come back, captions one after the other.
+        role: server or client. host: the server's address.
         rate, round_trip: of the link; `told`: the sender is given the rate, else it finds it.
         profile: what QUIC is told of the link: nothing, "rule" (the rate) or "lossless".
         again: connect twice, and measure the second time, with the ticket of the first (0-RTT).
@@ -217,14 +218,54 @@ async def _receive(job: Job, channel: Channel) -> None:
     ends = [asyncio.ensure_future(each) for each in (done.wait(), driver.wait_closed())]
     await asyncio.wait(ends, timeout=job.seconds, return_when=asyncio.FIRST_COMPLETED)
     say("end", closed=channel.closed)
+    await asyncio.Event().wait()  # until the benchmark ends us
+
+
+class _Echo(asyncio.DatagramProtocol):
+    """Sends everything back; `came` is called as well."""
+
+    def __init__(self, came: Callable[[], None] | None = None) -> None:
+        self._came = came
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: Any = transport
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        if self._came is None:
+            self._transport.sendto(data, addr)
+        else:
+            self._came()
+
+
+async def _echo(job: Job) -> None:
+    """How long bare datagrams take there and back: what the emulated link itself adds to a model of it."""
+    loop = asyncio.get_running_loop()
+    if job.role == "server":
+        await loop.create_datagram_endpoint(_Echo, local_addr=(job.host, PORT))
+        say("listening", server={})
+        await asyncio.Event().wait()
+    back = asyncio.Event()
+    transport, _ = await loop.create_datagram_endpoint(lambda: _Echo(back.set), remote_addr=(job.host, PORT))
+    for number in range(job.captions):
+        back.clear()
+        say("sent", caption=number)
+        transport.sendto(bytes(job.caption))
+        await asyncio.wait_for(back.wait(), job.seconds)
+        say("caption", caption=number)
+    say("end", closed=None)
 
 
 async def _main(job: Job) -> None:
-    if job.role == "server":
+    if job.channel == "echo":
+        await _echo(job)
+    elif job.role == "server":
         say("listening", server=await SERVERS[job.channel](job, lambda channel: _start_sending(job, channel)))
         await asyncio.Event().wait()
     else:
         await _receive(job, await CLIENTS[job.channel](job))
+
+
+CHANNELS = {*SERVERS, "echo"}
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 from transport import Item, ItemReceived, Receiver, Sender, SenderConfig
@@ -123,9 +124,8 @@ async def _connect_quic(job: Job) -> Channel:
 
 
 def _webrtc_channel(job: Job) -> Any:
-    from transport.channels.webrtc import WebRtcChannel, WebRtcConfig
-
-    return WebRtcChannel(WebRtcConfig(rate=job.rate, round_trip=job.round_trip))
+    webrtc = import_module("transport.channels.webrtc")
+    return webrtc.WebRtcChannel(webrtc.WebRtcConfig(rate=job.rate, round_trip=job.round_trip))
 
 
 async def _serve_webrtc(job: Job, accept: Accept) -> dict[str, str]:

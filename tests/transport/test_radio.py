@@ -12,7 +12,6 @@ PAGE = (Path(__file__).parents[2] / "docs" / "radio.md").read_text()
 
 
 def test_the_example(capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("transport.broadcast", reason="not shown: the one-way sender")
     (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.S)
     exec(compile(example, "docs/radio.md, example", "exec"), {})
     said = capsys.readouterr().out.splitlines()

@@ -17,6 +17,7 @@ NAMES = {
     "framing": "framing",
     "lossless": "lossless",
     "losses": "losses",
+    "net": "net",
     "oneway": "oneway",
     "peers": "peers",
     "rate-quality": "rate_quality",

@@ -152,7 +152,7 @@ class FilePipe(_Pipe):
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
-            self._finish(f"reading failed: {error.strerror}")
+            self._finish(_why(error))
             return
         if data:
             self._came(data)
@@ -191,7 +191,7 @@ class StreamPipe(_Pipe):
             while data := await self._reader.read(CHUNK):
                 self._came(data)
         except OSError as error:
-            self._finish(f"reading failed: {error.strerror}")
+            self._finish(_why(error))
         else:
             self._finish("closed by the peer")
 
@@ -199,6 +199,11 @@ class StreamPipe(_Pipe):
         self._writer.close()
         if asyncio.current_task() is not self._task:
             self._task.cancel()
+
+
+def _why(error: OSError) -> str:
+    """Why reading ended: a socket whose other end closed before it had read all says so in its own way."""
+    return "closed by the peer" if isinstance(error, ConnectionError) else f"reading failed: {error.strerror}"
 
 
 def open_serial(path: str, baud: int, largest: int = LARGEST) -> FilePipe:

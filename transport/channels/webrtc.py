@@ -54,8 +54,8 @@ class WebRtcConfig:
             uses the first.
         relay_only: take no way but through the TURN server.
         addresses: local addresses to be reached at, loopback too; None for all but loopback.
-        rate, round_trip: the link as far as it is known (bit/s, s); they set how long SCTP waits. Too slow a guess
-            costs a little time when the connection opens over a lossy link, too fast a guess bytes.
+        rate, round_trip: the link as far as it is known (bit/s, s); they set how long the layers
+            below wait. Too slow a guess costs time when the connection opens over a lossy link, too fast a guess bytes.
         keepalive: ask the peer for a sign of life after so long a silence; keeps a NAT's binding too.
         silence: close after so long a silence.
     """
@@ -63,7 +63,7 @@ class WebRtcConfig:
     ice_servers: tuple[IceServer, ...] = ()
     relay_only: bool = False
     addresses: tuple[str, ...] | None = None
-    rate: float = 10_000.0
+    rate: float = 50_000.0
     round_trip: float = 0.5
     keepalive: float = 15.0
     silence: float = 60.0
@@ -76,12 +76,13 @@ class WebRtcConfig:
 
     @property
     def tuning(self) -> Tuning:
-        """How long SCTP waits: an opening message is small and waits for one flight of the handshake before it; a
-        message counts as lost after a round trip and six full packets, five of which may stand in a queue."""
+        """How long the layers below wait. The largest flight of the handshake and its answer are 1,500 B and a round
+        trip, with 500 B for what else is under way; SCTP's opening messages are small. A message counts as lost after
+        a round trip and six full packets, five of which may stand in a queue."""
+        flight = self.round_trip + 2000 * 8 / self.rate
         packet = (LARGEST_MESSAGE + DTLS_SCTP + UDP_IPV4) * 8 / self.rate
-        handshake = max(1.0, 1.5 * self.round_trip + packet)
         abandon = max(5.0, self.round_trip + 6 * packet)
-        return Tuning(self.addresses, self.keepalive, self.silence, handshake, abandon)
+        return Tuning(self.addresses, self.keepalive, self.silence, flight, max(1.0, flight), abandon)
 
 
 class WebRtcChannel:

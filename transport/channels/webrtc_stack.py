@@ -1,20 +1,22 @@
 """aiortc and aioice made fit for thin links: what happens below a data channel, changed where it kills or clogs one.
 
-    WebRtcChannel ─► Association (SCTP) ─► DTLS ─► Path (ICE) ─► UDP
+    WebRtcChannel ─► Association (SCTP) ─► Handshake (DTLS) ─► Path (ICE) ─► UDP
 
-aiortc makes these objects itself and has no settings for any of this, so `adapt` turns the two that matter, of one
-connection and before it starts, into the subclasses here. Nothing global is touched: others who use aiortc in the same
+aiortc makes these objects itself and has no settings for any of this, so `adapt` turns those of one connection, before
+it starts, into the subclasses here. Nothing global is touched: others who use aiortc in the same
 process keep its defaults.
 """
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from aioice import Candidate, Connection, stun
 from aiortc import RTCPeerConnection
+from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcsctptransport import (
     SCTP_MAX_PACKET_LENGTH,
     USERDATA_MAX_LENGTH,
@@ -39,6 +41,8 @@ RIDE_TIME, RIDE_PACKETS = 0.5, 16
 """Acknowledgements wait so many seconds (the most that RFC 9260 allows), or packets, for data to ride on."""
 PROBE_AGAIN, PROBE_ANSWER = 5.0, 3
 """Seconds between two probes of a silent peer; copies of each, at growing distance, until it is answered."""
+DTLS_TIMER = 1.0
+"""Seconds after which OpenSSL repeats a flight first."""
 MOST_EARLY, MOST_CANDIDATES, MOST_UNREAD = 4096, 64, 1024
 """What a peer can make us keep: packets beyond a gap, addresses it came from, datagrams not yet decrypted."""
 MOST_GAPS = 32
@@ -53,14 +57,16 @@ class Tuning:
         addresses: local addresses to be reached at; None for all but loopback.
         keepalive: ask the peer for a sign of life after so long a silence.
         silence: give the connection up after so long a silence.
-        handshake_timeout: repeat a lost message of SCTP's opening after so long.
+        flight: what a flight of the DTLS handshake and its answer take on this link; DTLS repeats none before.
+        opening: repeat a lost message of SCTP's opening after so long.
         abandon_after: least time after which a message that nobody acknowledged counts as lost.
     """
 
     addresses: tuple[str, ...] | None
     keepalive: float
     silence: float
-    handshake_timeout: float
+    flight: float
+    opening: float
     abandon_after: float
 
 
@@ -135,6 +141,54 @@ class Path(Connection):
         """An empty datagram, from anybody, would end aiortc's DTLS with an IndexError; a flood would fill memory."""
         if data and self._queue.qsize() < MOST_UNREAD:
             super().data_received(data, component)
+
+
+class Handshake(RTCDtlsTransport):
+    """DTLS that does not repeat a flight while the first copy still crosses a slow link.
+
+    OpenSSL repeats a flight after 1 s, then 2, 4, ..., and this cannot be set from Python. At 10 kbit/s a flight and
+    its answer take 1.3 s, and each copy, and the copy that the other end answers it with, takes another half. So its
+    timer is looked at later, and the copies that it makes too early all the same are left out.
+    """
+
+    tuning: Tuning
+
+    async def _do_handshake(self) -> None:
+        connection: Any = self._ssl
+        timeout, read = connection.DTLSv1_get_timeout, connection.bio_read
+        more = max(0.0, self.tuning.flight - DTLS_TIMER)
+        sent: dict[bytes, float] = {}
+
+        def patient() -> float | None:
+            remaining: float | None = timeout()
+            return None if remaining is None else remaining + more
+
+        def without_copies(size: int) -> bytes:
+            now = asyncio.get_running_loop().time()
+            return leave_out(read(size), sent, now, 0.9 * self.tuning.flight)
+
+        connection.DTLSv1_get_timeout, connection.bio_read = patient, without_copies
+        await super()._do_handshake()
+
+
+def leave_out(records: bytes, sent: dict[bytes, float], now: float, flight: float) -> bytes:
+    """DTLS records less those of handshake messages that left less than `flight` ago; `sent` remembers when.
+
+    A record is 11 bytes, its length, its content; that of a handshake starts with 22, has zeros for its epoch until
+    there are keys, and carries the number of its message in bytes 4 and 5 of the content.
+    """
+    kept, at, leaving = b"", 0, set()
+    while at < len(records):
+        end = at + 13 + int.from_bytes(records[at + 11 : at + 13])
+        record, number = records[at:end], records[at + 17 : at + 19]
+        at = end
+        if record[0] == 22 and record[3:5] == b"\0\0":
+            if now - sent.get(number, -math.inf) < flight:
+                continue
+            leaving.add(number)
+        kept += record
+    sent.update(dict.fromkeys(leaving, now))
+    return kept
 
 
 class Bundle(Chunk):
@@ -216,9 +270,26 @@ class Association(RTCSctpTransport):
 
     async def _send_now(self, chunk: Chunk) -> None:
         try:
-            await super()._send_chunk(chunk)
+            if isinstance(chunk, InitChunk):
+                await self._send_init(chunk)
+            else:
+                await super()._send_chunk(chunk)
         except (ConnectionError, stun.TransactionError):
             pass  # closed, or a relay is gone: other events tell
+
+    async def _send_init(self, chunk: InitChunk) -> None:
+        """An INIT goes without a tag. aiortc repeats it with the peer's, if that is known by then, and the peer never
+        answers: with both first answers lost the two ends wait for ever."""
+        tag, self._remote_verification_tag = self._remote_verification_tag, 0
+        try:
+            await super()._send_chunk(chunk)
+        finally:
+            self._remote_verification_tag = self._remote_verification_tag or tag
+
+    def _t1_expired(self) -> None:
+        """aiortc gives up after eight copies of an opening message; how long opening may take is for others to say."""
+        self._t1_failures = 0
+        super()._t1_expired()
 
     def _update_rto(self, R: float) -> None:
         """A message is given up when its timer ends, and when that is shorter than the link's own delay, every one is;
@@ -263,13 +334,13 @@ def adapt(connection: RTCPeerConnection, stream: int, tuning: Tuning) -> tuple[A
     """Fit a connection that has a data channel and has not started yet; its SCTP and its ICE."""
     association = connection.sctp
     assert association is not None, "make the data channel first"
-    path = association.transport.transport._connection
-    association.__class__, path.__class__ = Association, Path
-    assert isinstance(association, Association) and isinstance(path, Path)
-    path.tuning = association.tuning = tuning
+    handshake, path = association.transport, association.transport.transport._connection
+    association.__class__, handshake.__class__, path.__class__ = Association, Handshake, Path
+    assert isinstance(association, Association) and isinstance(handshake, Handshake) and isinstance(path, Path)
+    path.tuning = handshake.tuning = association.tuning = tuning
     path.given_up, path.heard_at, path.probes = nothing, 0.0, set()
     association.stream, association.heard, association.drained = stream, path.heard, nothing
     association.malformed, association.riders, association.waited = 0, {}, 0
     association.ride_timer = association.late_ride = None
-    association._rto = tuning.handshake_timeout  # until a round trip is measured
+    association._rto = tuning.opening  # until a round trip is measured
     return association, path

@@ -178,6 +178,13 @@ class WebRtcChannel:
     def close(self) -> None:
         self._end("closed here")
 
+    async def wait_closed(self) -> str:
+        """Why the channel has closed, as soon as it has."""
+        while self._closed is None:
+            self._changed.clear()
+            await self._changed.wait()
+        return self._closed
+
     async def wait_released(self) -> None:
         """Until everything is released after the channel has closed: sockets, and a relay's allocation."""
         if self._release is not None:

@@ -274,7 +274,7 @@ async def connect(
 
 def _parse(url: str) -> URL:
     try:
-        where = URL(url)
+        where = URL(url).with_user(None)
     except ValueError:
         where = URL()
     if where.scheme not in ("http", "https") or not where.host:

@@ -39,8 +39,9 @@ WINDOW = 256 * USERDATA_MAX_LENGTH
 acknowledges can make us hold."""
 RIDE_TIME, RIDE_PACKETS = 0.5, 16
 """Acknowledgements wait so many seconds (the most that RFC 9260 allows), or packets, for data to ride on."""
-PROBE_AGAIN, PROBE_ANSWER = 5.0, 3
-"""Seconds between two probes of a silent peer; copies of each, at growing distance, until it is answered."""
+PROBE_AGAIN, PROBE_COPIES = 5.0, 5
+"""Seconds between two probes of a silent peer; copies of each until it is answered, 0.5, 1, 2 and 4 s apart. The last
+answer is awaited for 8 s more, so round trips of up to 15 s are well."""
 DTLS_TIMER = 1.0
 """Seconds after which OpenSSL repeats a flight first."""
 MOST_EARLY, MOST_CANDIDATES, MOST_UNREAD = 4096, 64, 1024
@@ -99,7 +100,8 @@ class Path(Connection):
         self.heard()
         probe_at = 0.0
         while now() - self.heard_at < self.tuning.silence:
-            probe_at = max(probe_at, self.heard_at + self.tuning.keepalive)
+            patience = self.tuning.keepalive * (1.0 if self.ice_controlling else 1.25)  # one probe does for both
+            probe_at = max(probe_at, self.heard_at + patience)
             if now() >= probe_at:
                 self._probe()
                 probe_at = now() + PROBE_AGAIN
@@ -125,7 +127,7 @@ class Path(Connection):
         request = self.build_request(pair, nominate=self.ice_controlling)
         key = (self.remote_password or "").encode()
         try:
-            await pair.protocol.request(request, pair.remote_addr, integrity_key=key, retransmissions=PROBE_ANSWER - 1)
+            await pair.protocol.request(request, pair.remote_addr, integrity_key=key, retransmissions=PROBE_COPIES - 1)
         except (stun.TransactionError, ConnectionError):
             return  # what came meanwhile tells whether the peer is there
         self.heard()

@@ -245,8 +245,30 @@ def test_a_server_that_does_not_answer() -> None:
 
 
 def test_no_way_between_the_ends_is_said_with_what_to_do() -> None:
-    async def story(url: str, serving: Serving, accepted: list[WebRtcChannel]) -> None:
+    async def gone(request: web.Request) -> web.Response:
+        channel = WebRtcChannel(HERE)
+        answer = await channel.make_answer(await request.text())
+        channel.close()
+        await channel.wait_released()
+        return web.Response(status=201, text=answer)
+
+    async def run() -> None:
+        app = web.Application()
+        app.router.add_post("/webrtc", gone)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
         with pytest.raises(SignallingError, match="give both ends the same STUN or TURN server"):
-            await connect(url, TOKEN, HERE, seconds=1.5)
+            await connect(f"http://127.0.0.1:{runner.addresses[0][1]}", TOKEN, HERE, seconds=1.0)
+        await runner.cleanup()
+
+    asyncio.run(run())
+
+
+def test_a_server_that_cannot_be_reached_says_so() -> None:
+    async def story(url: str, serving: Serving, accepted: list[WebRtcChannel]) -> None:
+        with pytest.raises(SignallingError, match="has no way to be reached; look at its log"):
+            await connect(url, TOKEN, HERE)
+        assert serving.signalling.sessions == 0
 
     told(story, config=WebRtcConfig(addresses=()))

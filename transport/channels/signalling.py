@@ -138,6 +138,10 @@ class Signalling:
         except (SdpError, UnicodeDecodeError) as error:
             channel.close()
             return 400, f"no offer: {error if isinstance(error, SdpError) else 'not UTF-8'}"
+        except ConnectionError as error:
+            channel.close()
+            logger.warning("an offer was not answered: %s", error)
+            return 500, "this server has no way to be reached"
         except BaseException:
             channel.close()
             raise
@@ -251,7 +255,8 @@ async def connect(
     channel = WebRtcChannel(config)
     try:
         async with asyncio.timeout(seconds) as limit:
-            await channel.take_answer(await _exchange(where, token, await channel.make_offer(), tls, shown))
+            offer = await _offer(channel)
+            await channel.take_answer(await _exchange(where, token, offer, tls, shown))
             left = (limit.when() or 0.0) - asyncio.get_running_loop().time()
             await channel.wait_open(max(left - 0.01, 0.01))
     except SignallingError:
@@ -270,6 +275,13 @@ async def connect(
             channel.close()
             await channel.wait_released()
     return channel
+
+
+async def _offer(channel: WebRtcChannel) -> str:
+    try:
+        return await channel.make_offer()
+    except ConnectionError as error:
+        raise SignallingError(f"no offer can be made: {error}") from None
 
 
 def _parse(url: str) -> URL:
@@ -298,6 +310,7 @@ async def _exchange(where: URL, token: str, offer: str, tls: Tls, shown: str) ->
         return text
     hints = {
         401: "refused the token; give the one that the server shows",
+        500: "has no way to be reached; look at its log",
         404: "is no server of this kind; check port and path",
         503: "has too many connections; try later",
     }

@@ -116,19 +116,20 @@ class WebRtcChannel:
     # --- opening ---
 
     async def make_offer(self) -> str:
-        """The offer, with all our candidates in it; seconds if a STUN or TURN server does not answer."""
+        """The offer, with all our candidates in it; 5 s if a STUN or TURN server does not answer. Raises
+        ConnectionError if there are none."""
         await self._peer.setLocalDescription(await self._peer.createOffer())
-        return sdp.to_peer(self._peer.localDescription.sdp)
+        return self._described()
 
     async def take_answer(self, answer: str) -> None:
         """What the other end said to our offer. Raises SdpError."""
         await self._take_description(answer, "answer")
 
     async def make_answer(self, offer: str) -> str:
-        """The answer to an offer, with all our candidates in it. Raises SdpError."""
+        """The answer to an offer, with all our candidates in it. Raises SdpError, and as `make_offer`."""
         await self._take_description(offer, "offer")
         await self._peer.setLocalDescription(await self._peer.createAnswer())
-        return sdp.to_peer(self._peer.localDescription.sdp)
+        return self._described()
 
     async def wait_open(self, seconds: float = 60.0) -> None:
         """Until messages can go both ways. Raises ConnectionError, and closes, if that fails or takes too long."""
@@ -146,6 +147,12 @@ class WebRtcChannel:
     def open(self) -> bool:
         """Whether messages go both ways."""
         return self._data.readyState == "open"
+
+    def _described(self) -> str:
+        if not self._path.local_candidates:
+            relay = ": the relay gave none, check its address, user name and password"
+            raise ConnectionError("there is no address to be reached at" + relay * self.config.relay_only)
+        return sdp.to_peer(self._peer.localDescription.sdp)
 
     async def _take_description(self, text: str, kind: str) -> None:
         checked = sdp.from_peer(text)

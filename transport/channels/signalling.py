@@ -52,8 +52,8 @@ class Limits:
         open_seconds: from the answer to an open channel.
     """
 
-    sessions: int = 64
-    sessions_per_host: int = 8
+    sessions: int = 256
+    sessions_per_host: int = 32
     body: int = MOST_BYTES
     read_seconds: float = 30.0
     open_seconds: float = 60.0

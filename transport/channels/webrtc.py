@@ -12,9 +12,11 @@ maxRetransmits: 0})`. Use inside a running event loop.
 
 import asyncio
 import logging
+import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
 from aiortc.rtcconfiguration import RTCIceTransportPolicy
@@ -44,6 +46,18 @@ class IceServer:
     username: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"(stun:[^@?]+|turns?:[^@?]+(\?transport=(udp|tcp))?)", self.url):
+            raise ValueError("a server is written stun:HOST[:PORT] or turn:HOST[:PORT][?transport=tcp]")
+
+    @classmethod
+    def parse(cls, text: str) -> "IceServer":
+        """A server in one line, a relay's name and password in it: turn:NAME:PASSWORD@HOST. Raises ValueError."""
+        scheme, _, rest = text.partition(":")
+        who, at, where = rest.rpartition("@")
+        name, _, password = who.partition(":")
+        return cls(f"{scheme}:{where}", *((unquote(name), unquote(password)) if at else ()))
+
 
 @dataclass(frozen=True, slots=True)
 class WebRtcConfig:
@@ -53,7 +67,8 @@ class WebRtcConfig:
         ice_servers: what helps through NAT; none by default, so nothing is asked of the outside. Of each kind aiortc
             uses the first.
         relay_only: take no way but through the TURN server.
-        addresses: local addresses to be reached at, loopback too; None for all but loopback.
+        addresses: local addresses to be reached at; None for all but loopback, or loopback where there is no other.
+        loopback: loopback too, for peers on this machine.
         rate, round_trip: the link as far as it is known (bit/s, s); they set how long the layers
             below wait. Too slow a guess costs time when the connection opens over a lossy link, too fast a guess bytes.
         keepalive: ask the peer for a sign of life after so long a silence; keeps a NAT's binding too.
@@ -63,6 +78,7 @@ class WebRtcConfig:
     ice_servers: tuple[IceServer, ...] = ()
     relay_only: bool = False
     addresses: tuple[str, ...] | None = None
+    loopback: bool = False
     rate: float = 50_000.0
     round_trip: float = 0.5
     keepalive: float = 15.0
@@ -82,7 +98,7 @@ class WebRtcConfig:
         flight = self.round_trip + 2000 * 8 / self.rate
         packet = (LARGEST_MESSAGE + DTLS_SCTP + UDP_IPV4) * 8 / self.rate
         abandon = max(5.0, self.round_trip + 6 * packet)
-        return Tuning(self.addresses, self.keepalive, self.silence, flight, max(1.0, flight), abandon)
+        return Tuning(self.addresses, self.loopback, self.keepalive, self.silence, flight, max(1.0, flight), abandon)
 
 
 class WebRtcChannel:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from aioice import Candidate, Connection, stun
+from aioice import Candidate, Connection, TransportPolicy, stun
 from aiortc import RTCPeerConnection
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcsctptransport import (
@@ -42,6 +42,7 @@ RIDE_TIME, RIDE_PACKETS = 0.5, 16
 PROBE_AGAIN, PROBE_COPIES = 5.0, 5
 """Seconds between two probes of a silent peer; copies of each until it is answered, 0.5, 1, 2 and 4 s apart. The last
 answer is awaited for 8 s more, so round trips of up to 15 s are well."""
+LOOPBACK = "127.0.0.1"
 DTLS_TIMER = 1.0
 """Seconds after which OpenSSL repeats a flight first."""
 MOST_EARLY, MOST_CANDIDATES, MOST_UNREAD = 4096, 64, 1024
@@ -55,7 +56,8 @@ class Tuning:
     """What `adapt` sets for one connection; times in seconds.
 
     Attributes:
-        addresses: local addresses to be reached at; None for all but loopback.
+        addresses: local addresses to be reached at; None for all but loopback, or loopback where there is no other.
+        loopback: loopback too.
         keepalive: ask the peer for a sign of life after so long a silence.
         silence: give the connection up after so long a silence.
         flight: what a flight of the DTLS handshake and its answer take on this link; DTLS repeats none before.
@@ -64,6 +66,7 @@ class Tuning:
     """
 
     addresses: tuple[str, ...] | None
+    loopback: bool
     keepalive: float
     silence: float
     flight: float
@@ -90,8 +93,12 @@ class Path(Connection):
         self.heard_at = asyncio.get_running_loop().time()
 
     async def get_component_candidates(self, component: int, addresses: list[str], timeout: int = 5) -> list[Candidate]:
-        """aioice leaves loopback out, and has no setting to choose addresses."""
-        chosen = addresses if self.tuning.addresses is None else list(self.tuning.addresses)
+        """aioice leaves loopback out, and has no setting to choose addresses. With a relay alone there are none."""
+        if self._transport_policy is TransportPolicy.RELAY:
+            return await super().get_component_candidates(component, [], timeout)
+        chosen = (addresses or [LOOPBACK]) if self.tuning.addresses is None else list(self.tuning.addresses)
+        if self.tuning.loopback and LOOPBACK not in chosen:
+            chosen = [*chosen, LOOPBACK]
         return await super().get_component_candidates(component, chosen, timeout)
 
     async def query_consent(self) -> None:

@@ -62,9 +62,10 @@ class Driver:
         if self.channel.closed is not None:
             self.stop(self.channel.closed)
             return
-        timer = self.session.next_timer()
-        if timer is not None:
-            self._timer = self._loop.call_at(max(timer, self._loop.time()), self._turn)
+        timer, now = self.session.next_timer(), self._loop.time()
+        if timer is not None and (timer > now or not self.channel.waiting):
+            self._timer = self._loop.call_at(max(timer, now), self._turn)
+        # else a packet is due and the channel is not ready: its wake is what to wait for
 
     def _release(self) -> None:
         self.channel.wake = nothing

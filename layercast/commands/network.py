@@ -43,15 +43,38 @@ def token_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def _ice_servers(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """Looks at each before anything begins; a bad one is not shown, for it may hold a password."""
+    if value:
+        from transport.channels.webrtc import IceServer
+
+        try:
+            for text in value:
+                IceServer.parse(text)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+    return value
+
+
 def link_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--rate, --rtt and --packet, handed on as `link`."""
+    """--rate, --rtt, --packet and --ice, handed on as `link`."""
 
     @click.option("--rate", type=click.FloatRange(min=100), metavar="BIT/S", help="The link's rate; else it is found.")
     @click.option("--rtt", type=click.FloatRange(min=0), metavar="S", help="The link's round trip, as a first guess.")
     @click.option("--packet", type=click.IntRange(min=40, max=1472), metavar="B", help="Largest packet.")
+    @click.option(
+        "--ice",
+        multiple=True,
+        metavar="SERVER",
+        envvar="LAYERCAST_ICE",
+        callback=_ice_servers,
+        help="WebRTC through NAT: stun:HOST, turn:NAME:PASSWORD@HOST; both, if need be.  [environment: LAYERCAST_ICE]",
+    )
     @functools.wraps(command)
-    def with_link(rate: float | None, rtt: float | None, packet: int | None, **others: Any) -> Any:
-        return command(link=Link(rate, rtt, packet), **others)
+    def with_link(
+        rate: float | None, rtt: float | None, packet: int | None, ice: tuple[str, ...], **others: Any
+    ) -> Any:
+        return command(link=Link(rate, rtt, packet, ice), **others)
 
     return with_link
 

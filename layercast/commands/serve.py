@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from layercast.net.library import Library
     from transport.channels import Channel
 
-WAYS = {"udp": "plain UDP", "quic": "QUIC", "wt": "WebTransport", "webrtc": "WebRTC"}
+WAYS = {
+    "udp": "plain UDP",
+    "quic": "QUIC",
+    "wt": "WebTransport",
+    "webrtc": "WebRTC",
+    "webrtcs": "WebRTC, opened over HTTPS",
+}
 
 
 def _ways(command: Any) -> Any:

@@ -3,7 +3,8 @@
     udp://HOST:PORT[/NAME]                    plain UDP, nothing hidden
     quic://HOST:PORT[/NAME]?pin=SHA256        QUIC; the pin is the server's certificate, `serve` prints it
     wt://HOST:PORT[/NAME]?pin=SHA256          WebTransport, what a web page can speak
-    webrtc://HOST:PORT[/NAME]                 WebRTC; offers and answers over HTTP (webrtcs: over HTTPS)
+    webrtc://HOST:PORT[/NAME]                 WebRTC; offers and answers over HTTP
+    webrtcs://HOST:PORT[/NAME]?pin=SHA256     the same over HTTPS; without a pin, others vouch for the certificate
     pipe:DEVICE[?baud=N], pipe:-              a serial line or radio modem; standard input and output
 
 NAME chooses one of the streams that are served.
@@ -14,7 +15,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -22,6 +23,7 @@ from transport.channels import Channel
 
 if TYPE_CHECKING:
     from transport.channels.quic_base import Settings
+    from transport.channels.webrtc import WebRtcConfig
 
 PORT = 4747
 SCHEMES = ("udp", "quic", "wt", "webrtc", "webrtcs", "pipe")
@@ -54,11 +56,13 @@ class Address:
 
 @dataclass(frozen=True)
 class Link:
-    """What is known of the link: rate in bit/s or None, round trip in seconds, largest packet in bytes or None."""
+    """What is known of the link: rate in bit/s or None, round trip in seconds, largest packet in bytes or None; `ice`:
+    servers that lead WebRTC through NAT, as `IceServer.parse` takes them."""
 
     rate: float | None = None
     rtt: float | None = None
     packet: int | None = None
+    ice: tuple[str, ...] = field(default=(), repr=False)
 
 
 class Listening(Protocol):
@@ -80,7 +84,7 @@ def parse(url: str) -> Address:
             raise ValueError("a pipe is written pipe:DEVICE?baud=9600, or pipe:-")
         return Address(scheme, device=parts.path, baud=int(baud) if baud else None)
     try:
-        host, port = parts.hostname or "", parts.port or PORT
+        host, port = parts.hostname or "", PORT if parts.port is None else parts.port
     except ValueError:
         raise ValueError(f"the port is no number below 65536; write {scheme}://HOST:{PORT}") from None
     if not host:
@@ -108,7 +112,7 @@ async def connect(to: Address, token: str, link: Link) -> Channel:
         way = quic.connect if to.scheme == "quic" else webtransport.connect
         channel: Channel = await way(to.host, to.port, to.pin, token, settings=_settings(link), tickets=tickets())
         return channel
-    raise ValueError(f"{to.scheme} is not built in")
+    return await _connect_webrtc(to, token, link)
 
 
 async def listen(at: Address, token: str, link: Link, accept: Callable[[Channel], None]) -> tuple[Listening, Address]:
@@ -130,7 +134,48 @@ async def listen(at: Address, token: str, link: Link, accept: Callable[[Channel]
         channel = _open_pipe(at, link)
         accept(channel)
         return channel, at
-    raise ValueError(f"nobody can listen on {at.scheme}")
+    return await _listen_webrtc(at, token, link, accept)
+
+
+async def _connect_webrtc(to: Address, token: str, link: Link) -> Channel:
+    import aiohttp
+
+    from transport.channels import signalling
+
+    host = f"[{to.host}]" if ":" in to.host else to.host
+    secure = to.scheme == "webrtcs"
+    config = _webrtc(link, loopback=to.host == "localhost" or to.host.startswith("127."))
+    tls = aiohttp.Fingerprint(to.pin) if to.pin else True
+    channel: Channel = await signalling.connect(f"http{'s' * secure}://{host}:{to.port}", token, config, tls)
+    return channel
+
+
+async def _listen_webrtc(
+    at: Address, token: str, link: Link, accept: Callable[[Channel], None]
+) -> tuple[Listening, Address]:
+    from layercast.net.identity import certificate, certificate_file
+    from transport.channels import signalling
+
+    shown = certificate(browsers=False) if at.scheme == "webrtcs" else None
+    tls = signalling.server_tls(str(certificate_file(browsers=False))) if shown else None
+    own = None if at.host in ("", "0.0.0.0", "::") else (at.host,)
+    serving = await signalling.serve(
+        at.host, at.port, signalling.Signalling(accept, token, _webrtc(link, addresses=own)), tls
+    )
+    return serving, replace(at, port=serving.port, pin=shown.fingerprint if shown else b"")
+
+
+def _webrtc(link: Link, addresses: tuple[str, ...] | None = None, loopback: bool = False) -> WebRtcConfig:
+    from transport.channels.webrtc import IceServer, WebRtcConfig
+
+    default = WebRtcConfig()
+    return WebRtcConfig(
+        tuple(IceServer.parse(text) for text in link.ice),
+        addresses=addresses,
+        loopback=loopback,
+        rate=link.rate or default.rate,
+        round_trip=default.round_trip if link.rtt is None else link.rtt,
+    )
 
 
 def _settings(link: Link) -> Settings:

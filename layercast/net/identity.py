@@ -33,7 +33,7 @@ def certificate(browsers: bool) -> Certificate:
     from transport.channels.certificate import BROWSER_DAYS, load, make
 
     now = datetime.datetime.now(datetime.UTC)
-    path = folder() / ("browser.pem" if browsers else "server.pem")
+    path = certificate_file(browsers)
     with contextlib.suppress(OSError, ValueError):
         known = load(path)
         if known.lasts(now):
@@ -41,6 +41,11 @@ def certificate(browsers: bool) -> Certificate:
     made = make(BROWSER_DAYS if browsers else QUIC_DAYS, now)
     made.save(path)
     return made
+
+
+def certificate_file(browsers: bool) -> Path:
+    """Where that certificate and its key are."""
+    return folder() / ("browser.pem" if browsers else "server.pem")
 
 
 def tickets() -> Tickets:

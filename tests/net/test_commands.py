@@ -68,7 +68,7 @@ def same(one: Path, other: Path) -> bool:
     )
 
 
-@pytest.mark.parametrize("way", ["--udp", "--quic", "--webtransport"])
+@pytest.mark.parametrize("way", ["--udp", "--quic", "--webtransport", "--webrtc", "--webrtcs"])
 def test_a_served_folder_arrives(folder: Path, tmp_path: Path, way: str) -> None:
     with waiting("serve", folder, way, "--listen", "127.0.0.1:0", "--rate", "1000000") as url:
         done = run("receive", url, "-o", tmp_path / "in", "--json")

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from sim import virtual
 from transport import Item, ItemReceived, Receiver, Sender, SenderConfig
 from transport.channels import memory
 from transport.driver import Driver
@@ -45,3 +46,28 @@ def test_what_the_application_raises_reaches_whoever_waits() -> None:
 
     with pytest.raises(RuntimeError, match="full disk"):
         asyncio.run(story())
+
+
+def test_a_channel_that_is_not_ready_is_not_asked_again_and_again() -> None:
+    class Full(memory.MemoryChannel):
+        full = 1
+
+        @property
+        def waiting(self) -> int:
+            return self.full
+
+    async def story(network: virtual.Network) -> int:
+        channel, turns = Full(), []
+        driver = Driver(Sender(SenderConfig(rate=1e6)), channel, lambda: turns.append(channel.full))
+        driver.session.submit(Item(1, 0, 0, b"a dog"))  # type: ignore[attr-defined]
+        driver.start()
+        await asyncio.sleep(10.0)
+        asked = len(turns)
+        channel.full = 0
+        channel.wake()
+        await asyncio.sleep(1.0)
+        assert driver.session.stats.packets == 2  # type: ignore[attr-defined]
+        driver.stop()
+        return asked
+
+    assert virtual.run(story) <= 3

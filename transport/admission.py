@@ -32,6 +32,9 @@ FACTOR: Final = 3
 ENDED: Final = 4096
 """Ids of ended sessions remembered."""
 
+SILENT: Final = 3.0
+"""Seconds without a word after which a peer makes room for another of its host."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -223,7 +226,7 @@ class Admission:
             self._answer(Ready(hello.id) if known.confirmed else self._challenge(hello.id, address, now), peer, address)
         elif known is not None or peer is not None or self._unconfirmed >= self.limits.unconfirmed:
             self._answer(self._challenge(hello.id, address, now), peer, address)
-        elif not self._room(address):
+        elif not self._room(address, now):
             self._answer(Close(hello.id, greeting.BUSY), peer, address)
         else:
             joined = self._open(hello.id, address, now)
@@ -244,7 +247,7 @@ class Admission:
         if here is not None and here is not known:
             self._end(here, None, now, greeting.REASONS[greeting.REPLACED])
         if known is None:
-            if not self._room(address):
+            if not self._room(address, now):
                 self._answer(Close(echo.id, greeting.BUSY), None, address)
                 return
             known = self._open(echo.id, address, now)
@@ -280,7 +283,16 @@ class Admission:
     def _unconfirmed(self) -> int:
         return sum(not peer.confirmed for peer in self._by_id.values())
 
-    def _room(self, address: Address) -> bool:
+    def _room(self, address: Address, now: float) -> bool:
+        """Whether one more from this address has a place.
+
+        A peer of its host that has fallen silent makes room: it may have been restarted, and says no goodbye any more.
+        """
+        host = host_of(address)
+        if self._hosts[host] >= self.limits.per_host:
+            oldest = min((p for p in self._by_id.values() if host_of(p.address) == host), key=lambda peer: peer.heard)
+            if oldest.heard < now - SILENT:
+                self._end(oldest, None, now, greeting.REASONS[greeting.REPLACED])
         free = len(self._by_id) < self.limits.sessions and self._hosts[host_of(address)] < self.limits.per_host
         self.stats.no_room += not free
         return free

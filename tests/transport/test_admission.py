@@ -7,7 +7,7 @@ import pytest
 
 from tests.transport.udp_world import GROUP, Choose, World, sending
 from transport import Item, SenderConfig, greeting
-from transport.admission import Address, Admission, Joined, Left, Limits, Peer, host_of
+from transport.admission import SILENT, Address, Admission, Joined, Left, Limits, Peer, host_of
 from transport.greeting import Challenge, Close, Echo, Hello, Message, Ping, Ready, echo_proof, hello_proof
 
 TOKEN = b"sesame"
@@ -127,6 +127,17 @@ def test_places_in_all_and_of_one_host() -> None:
     server.admission.close(server.joined[0], server.now)
     assert server.answers() == [(Close(name(1), greeting.DONE), ("192.0.2.1", 1))]
     server.admit(name(3), ("192.0.2.1", 3))
+
+
+def test_a_peer_that_fell_silent_makes_room_for_its_restarted_self() -> None:
+    server = Server(Limits(per_host=2))
+    server.admit(name(1), ("192.0.2.1", 1))
+    server.admit(name(2), ("192.0.2.1", 2))
+    server.now += SILENT + 1
+    server.ask(Ping(name(2)).encode(), ("192.0.2.1", 2))
+    server.admit(name(3), ("192.0.2.1", 3))
+    assert [peer.id for peer in server.left] == [name(1)]
+    assert server.ask(hello(name(4)), ("192.0.2.1", 4))[0][0] == Close(name(4), greeting.BUSY)
 
 
 @pytest.mark.parametrize(

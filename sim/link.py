@@ -16,6 +16,7 @@ from random import Random
 from typing import Protocol
 
 from sim.clock import Clock
+from sim.rates import ConstantRate, Course, Rate
 
 IP_UDP = 28
 """Bytes that IPv4 and UDP add to a datagram."""
@@ -39,22 +40,6 @@ class Stage(Protocol):
 
     def start(self, clock: Clock, rng: Random) -> None: ...
     def push(self, packet: Packet, forward: Forward, drop: Forward) -> None: ...
-
-
-class Rate(Protocol):
-    """How fast bits pass: when `bits` whose sending starts at `start` have passed."""
-
-    def finish(self, start: float, bits: int) -> float: ...
-
-
-@dataclass(frozen=True)
-class ConstantRate:
-    """bit/s, always the same."""
-
-    bits_per_second: float
-
-    def finish(self, start: float, bits: int) -> float:
-        return start + bits / self.bits_per_second
 
 
 class Bottleneck:
@@ -210,11 +195,13 @@ class LinkSpec:
     """A simple link in figures; the same both ways. ValueError for figures that no link has.
 
     Attributes:
-        rate: bit/s.
+        rate: bit/s; where `course` is given, its mean.
         delay: one-way propagation, seconds.
         loss: chance of each packet to be lost, 0 to 1.
         jitter: up to so many seconds more, in order.
         queue: bytes that may wait.
+        overhead: bytes that the layers below add to a datagram.
+        course: how the rate changes in time, if it does.
     """
 
     rate: float
@@ -222,6 +209,8 @@ class LinkSpec:
     loss: float = 0.0
     jitter: float = 0.0
     queue: int = 16_000
+    overhead: int = IP_UDP
+    course: Course | None = None
 
     def __post_init__(self) -> None:
         if self.rate <= 0 or self.delay < 0 or not 0 <= self.loss <= 1 or self.jitter < 0 or self.queue < 0:
@@ -229,8 +218,12 @@ class LinkSpec:
 
     def make(self, clock: Clock, seed: int | str = 0) -> Link:
         """One direction of it."""
-        bottleneck = Bottleneck(ConstantRate(self.rate), self.queue)
-        return Link(clock, [bottleneck, Loss(self.loss), Delay(self.delay, self.jitter)], seed)
+        bottleneck = Bottleneck(self.rates, self.queue)
+        return Link(clock, [bottleneck, Loss(self.loss), Delay(self.delay, self.jitter)], seed, self.overhead)
+
+    @property
+    def rates(self) -> Course:
+        return self.course or ConstantRate(self.rate)
 
     def __str__(self) -> str:
         parts = [f"{self.rate / 1000:g} kbit/s", f"{self.delay:g} s delay"]

@@ -70,10 +70,9 @@ class CodedBlock:
 
 
 class Coding:
-    """The blocks of one sender. `packet_size`: largest datagram, bytes."""
+    """The blocks of one sender."""
 
-    def __init__(self, packet_size: int) -> None:
-        self._packet_size = packet_size
+    def __init__(self) -> None:
         self._open: CodedBlock | None = None
         self._due: list[CodedBlock] = []
         self._blocks: dict[BlockKey, CodedBlock] = {}
@@ -99,14 +98,14 @@ class Coding:
         self._wait = min(int(wait), MAX_WAIT)
         return loss >= MIN_LOSS and self._wait >= 1
 
-    def block_for(self, lead: Item, size: int) -> CodedBlock | None:
+    def block_for(self, lead: Item, size: int, largest: int) -> CodedBlock | None:
         """The block that a packet beginning with `lead` goes into; None if coding does not pay.
 
-        `size`: bytes still to be sent of its class and group.
+        `size`: bytes still to be sent of its class and group; `largest`: bytes of a datagram, for a new block.
         """
         if self._open is not None and (lead.group, lead.cls) == self._open.key[:2]:
             return self._open
-        symbol = largest_symbol(self._packet_size, True, self._next)
+        symbol = largest_symbol(largest, True, self._next)
         if symbol < SMALLEST_SYMBOL:
             return None
         most = most_sources(symbol, MAX_SOURCES)

@@ -11,7 +11,7 @@ ever part of an event: pieces are told by (class, index, offset, bytes) alone.
                packet_dropped                 bytes, why: it was no packet
                packets_acked                  numbers, each once
     recovery   packets_lost                   numbers
-               metrics_updated                rate, pacing_rate (bit/s), srtt (s), loss (share); when one changed
+               metrics_updated                rate (bit/s), queue_delay, srtt (s), loss (share); when one changed
                (packets of requests: kind request, heard or end; a topic by its length)
     request    level_wanted                   group (null: all), upto
                topic_wanted                   bytes
@@ -58,13 +58,10 @@ class Numbered(Protocol):
 class Metrics(Protocol):
     """What is logged of an estimate."""
 
+    rate: float
+    queue_delay: float
     srtt: float
     loss: float
-
-    @property
-    def rate(self) -> float: ...
-    @property
-    def pacing_rate(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +136,7 @@ class Trace:
             self.note("transport", "packets_acked", numbers=numbers)
         values: dict[str, Value] = {
             "rate": round(metrics.rate),
-            "pacing_rate": round(metrics.pacing_rate),
+            "queue_delay": round(metrics.queue_delay, 3),
             "srtt": round(metrics.srtt, 4),
             "loss": round(metrics.loss, 4),
         }

@@ -15,20 +15,16 @@ from dataclasses import dataclass
 from itertools import islice
 
 from transport import wire
+from transport.acks import Acknowledger
 from transport.assemble import Assembly
 from transport.control import End, Entry, First, Heard, Held, Level, Partial, Topic, runs_of
 from transport.events import Ended, Event, GroupStarted, ItemReceived, SenderNamed
 from transport.fields import BASE
 from transport.log import Log, Trace
-from transport.ranges import Ranges
 from transport.rebuild import Blocks
 from transport.schedule import Key
 from transport.symbols import MAX_REBUILT, BlockKey, Rebuilt, Repair
 from transport.wants import Asking
-
-ACK_RUNS = 16
-ACK_MEMORY = 1024
-"""Packets back from the newest that acknowledgements still speak of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +32,7 @@ class ReceiverConfig:
     """Settings of a receiver; the limits bound what a hostile sender can cost.
 
     Attributes:
-        ack_every: acknowledge at least every so many packets.
+        ack_every, ack_bytes: acknowledge when so many packets have come that hold so many bytes together.
         ack_delay: ... and at the latest after so many seconds.
         max_groups, max_items: groups and items kept track of; beyond them packets are dropped.
         max_bytes: bytes of unfinished and untaken items held, bookkeeping of pieces included.
@@ -45,7 +41,8 @@ class ReceiverConfig:
     """
 
     ack_every: int = 2
-    ack_delay: float = 0.1
+    ack_bytes: int = 250
+    ack_delay: float = 1.0
     max_groups: int = 256
     max_items: int = 1 << 17
     max_bytes: int = 16 << 20
@@ -79,11 +76,7 @@ class Receiver:
         self._held = 0
         self._changed: dict[Key, None] = {}
         self._started: deque[GroupStarted] = deque()
-        self._numbers = Ranges()
-        self._numbered_bytes = 0
-        self._largest_time = 0.0
-        self._unacked = 0
-        self._ack_at: float | None = None
+        self._acks = Acknowledger(self.config.ack_every, self.config.ack_bytes, self.config.ack_delay)
         self._ended: Ended | None = None
         self._asking = Asking(self.config.packet_size)
         self._blocks = Blocks(self.config.max_block_bytes)
@@ -158,7 +151,7 @@ class Receiver:
             return
         if packet.number is not None:
             urgent = any(segment.cls == BASE for segment in segments)
-            self._note_number(packet.number, urgent, len(data), now)
+            self.stats.repeated += self._acks.handle_number(packet.number, urgent, len(data), now)
         self._preambles.setdefault(packet.group, None)
         if isinstance(packet, Repair):
             self._handle_repair(packet, now)
@@ -170,7 +163,7 @@ class Receiver:
 
     def next_timer(self) -> float | None:
         """When the next acknowledgement or request is due; None if none is."""
-        times = (self._ack_at, self._rebuilt_at, self._asking.next_timer())
+        times = (self._acks.next_timer(), self._rebuilt_at, self._asking.next_timer())
         return min((time for time in times if time is not None), default=None)
 
     def poll_transmit(self, now: float) -> bytes | None:
@@ -180,13 +173,7 @@ class Receiver:
     def _next_datagram(self, now: float) -> bytes | None:
         if self._rebuilt_at is not None and now >= self._rebuilt_at:
             return self._tell_rebuilt()
-        if self._ack_at is None or now < self._ack_at:
-            return self._asking.poll_transmit(now)
-        self._ack_at, self._unacked = None, 0
-        largest = self._numbers.last()[1] - 1
-        newest = islice(reversed(self._numbers), ACK_RUNS)
-        runs = [(largest - (stop - 1), largest - start) for start, stop in newest]
-        return wire.Ack(largest % wire.NUMBERS, tuple(runs), now - self._largest_time, self._numbered_bytes).encode()
+        return self._acks.poll_transmit(now) or self._asking.poll_transmit(now)
 
     def next_event(self) -> Event | None:
         """What is new: the sender's name, groups, then each item that grew, once, with all its bytes so far."""
@@ -244,7 +231,7 @@ class Receiver:
         self._add_rebuilt(packet.key, bodies, numbered, now)
         if numbered and not bodies and self._blocks.was_rebuilt(packet):  # the sender has not heard yet
             self._rebuilt[packet.key] = None
-            self._rebuilt_at = self._ack_at
+            self._rebuilt_at = self._acks.next_timer()
 
     def _add_rebuilt(self, key: BlockKey, bodies: list[bytes], numbered: bool, now: float) -> None:
         """Take in the bodies that coded repair brought back; `numbered`: the sender wants to hear of it."""
@@ -291,20 +278,3 @@ class Receiver:
         if assembly.add(segment.offset, segment.payload, segment.final):
             self._changed[key] = None
         self._held += assembly.cost - before
-
-    def _note_number(self, low: int, urgent: bool, size: int, now: float) -> None:
-        """Unwrap a packet's number, note it, and decide when to acknowledge."""
-        self._numbered_bytes += size
-        largest = self._numbers.last()[1] - 1 if len(self._numbers) else low
-        number = largest + (low - largest + wire.MAX_SPAN) % wire.NUMBERS - wire.MAX_SPAN
-        in_order = number == largest + 1
-        seen = number in self._numbers
-        if not len(self._numbers) or number > largest:
-            self._largest_time = now
-        self.stats.repeated += seen
-        self._numbers.add(number, number + 1)
-        self._numbers.forget_below(max(number, largest) - ACK_MEMORY)
-        self._unacked += 1
-        at_once = urgent or not in_order or seen or self._unacked >= self.config.ack_every
-        due = now if at_once else now + self.config.ack_delay
-        self._ack_at = due if self._ack_at is None else min(due, self._ack_at)

@@ -47,7 +47,11 @@ Piece = tuple["Outgoing", int, int]
 
 @dataclass(eq=False)
 class Sent:
-    """A numbered packet that left. `size`: wire bytes, those of the layers below included; `block`: if it is coded."""
+    """A numbered packet that left at `time` (seconds); `block`: if it is coded.
+
+    `size`: wire bytes, those of the layers below included. `total`: wire bytes of all numbered packets so far, this one
+    included. `early`: seconds that it left before the link was thought to be free.
+    """
 
     number: int
     time: float
@@ -55,10 +59,8 @@ class Sent:
     pieces: list[Piece]
     block: "CodedBlock | None" = None
     lost: bool = False
-    delivered: int = 0
-    delivered_time: float = 0.0
-    first_sent_time: float = 0.0
-    idle: bool = False
+    total: int = 0
+    early: float = 0.0
 
 
 @dataclass

@@ -25,7 +25,7 @@ from transport.estimate import Estimate
 from transport.events import Event, ItemDelivered, ItemDropped, LevelWanted, TopicWanted
 from transport.fields import BASE, varint_size
 from transport.log import Log, Trace
-from transport.pace import Pacer
+from transport.pace import GuidedPacer
 from transport.repair import ONE_WAY, WITH_FEEDBACK, Flight, Piece, Policy, Sent
 from transport.schedule import Item, Key, Outgoing, Schedule
 from transport.symbols import Rebuilt
@@ -112,9 +112,9 @@ class Sender:
         self._policies = self.config.policies or (WITH_FEEDBACK if self.config.feedback else ONE_WAY)
         self._wants = Wants()
         self._schedule = Schedule(self.config.newest_first, self._is_wanted)
-        self._pacer = Pacer(self.config.overhead)
+        self._pacer = GuidedPacer(self.config.packet_size, self.config.overhead, self.estimate)
         self._flight = Flight()
-        self._coding = Coding(self.config.packet_size)
+        self._coding = Coding()
         self._preambles: dict[int, bytes] = {}
         self._events: deque[Event] = deque()
         self._number = 0
@@ -177,7 +177,8 @@ class Sender:
         for sent in acked:
             self._deliver(sent.pieces)
             self._coding.handle_acked(sent)
-        self.estimate.handle_acked(acked, any(sent.number == largest for sent in acked), packet.delay, now)
+        self.estimate.handle_acked(acked, largest, packet, now)
+        self._pacer.handle_acked(largest)
         self._trace.acked(acked, self.estimate)
         self._find_losses(now)
 
@@ -222,7 +223,7 @@ class Sender:
         self._note_sent(len(data), now)
         if self.config.feedback:
             sent = Sent(self._number, now, size, pieces, block)
-            self.estimate.handle_sent(sent, self._flight.bytes, idle=self._schedule.peek() is None)
+            self._pacer.handle_numbered(sent)
             self._flight.handle_sent(sent)
             self._number += 1
         return data
@@ -231,7 +232,7 @@ class Sender:
         return self._trace.told(self._events.popleft()) if self._events else None
 
     def _note_sent(self, size: int, now: float) -> None:
-        self._pacer.handle_sent(size, self.estimate.pacing_rate, now)
+        self._pacer.handle_sent(size, self.estimate.rate, now)
         self.stats.packets += 1
         self.stats.bytes += size
 
@@ -298,10 +299,11 @@ class Sender:
     def _block_for(self, lead: Outgoing) -> CodedBlock | None:
         if not self.config.feedback or not lead.policy.code:
             return None
-        packet_time = self._full_packet * 8 / self.estimate.rate
+        packet_time = self.estimate.packet_time(self._pacer.wire_size)
         if not self._coding.measure(self.estimate.loss, self.estimate.srtt / packet_time):
             return None
-        return self._coding.block_for(lead.item, self._schedule.bytes_to_send(lead.item.group, lead.item.cls))
+        size = self._schedule.bytes_to_send(lead.item.group, lead.item.cls)
+        return self._coding.block_for(lead.item, size, self._pacer.size)
 
     def _build(self, lead: Outgoing) -> tuple[bytes, list[Piece], CodedBlock | None]:
         """Fill one packet with the best pieces of one group."""
@@ -310,7 +312,7 @@ class Sender:
         alone = block is not None or (lead.item.cls == BASE and lead.copies_sent == 0)
         segments: list[wire.Segment] = []
         pieces: list[Piece] = []
-        largest = block.limit if block else self.config.packet_size
+        largest = self.config.packet_size if lead.item.cls == BASE else block.limit if block else self._pacer.size
         used = wire.head_size(self.config.feedback, 0, block.key[2] if block else None)
         while (outgoing := self._schedule.peek()) is not None and outgoing.item.group == group:
             item = outgoing.item
@@ -321,7 +323,7 @@ class Sender:
             more = 1 + varint_size(len(segments[-1].payload)) if segments else 0
             cost = more + wire.segment_size(item.index, offset) + (1 + len(head) if head else 0)
             room = largest - used - cost
-            if segments and not self._worth_splitting(outgoing, size, room):
+            if segments and not self._worth_splitting(outgoing, size, room, largest):
                 break
             self._schedule.pop()
             start, stop = outgoing.take(room)
@@ -339,11 +341,11 @@ class Sender:
             self._coding.handle_built(block, packet.body(), pieces)
         return packet.encode(), pieces, block
 
-    def _worth_splitting(self, outgoing: Outgoing, size: int, room: int) -> bool:
+    def _worth_splitting(self, outgoing: Outgoing, size: int, room: int, full: int) -> bool:
         """Whether the next piece goes into the room that is left: whole, or in part where that costs nothing."""
         if size <= room:
             return True
-        fits_alone = size <= self.config.packet_size - 2 * SMALLEST_PIECE
+        fits_alone = size <= full - 2 * SMALLEST_PIECE
         return room >= SMALLEST_PIECE and (outgoing.item.may_cut or not fits_alone)
 
     def _finish_copies(self, pieces: list[Piece]) -> None:
@@ -359,18 +361,12 @@ class Sender:
     # --- repair ---
 
     @property
-    def _full_packet(self) -> int:
-        return self.config.packet_size + self.config.overhead
-
-    @property
     def _probe_time(self) -> float:
-        return self.estimate.probe_time(self._full_packet)
+        return self.estimate.probe_time(self._pacer.wire_size)
 
     @property
     def _window_open(self) -> bool:
-        """Not more under way than a path with a working way back can hold: a dead link is not fed for ever."""
-        path = self.estimate.srtt + 4 * self.estimate.rttvar + 1.0
-        return self._flight.bytes < max(self.estimate.rate / 8 * path, 8 * self._full_packet)
+        return self._pacer.window_open(self._flight.bytes)
 
     def _deliver(self, pieces: list[Piece]) -> None:
         for outgoing, start, stop in pieces:

@@ -37,6 +37,8 @@ MAX_RUNS: Final = 64
 """Runs of received numbers in one acknowledgement."""
 MAX_SPAN: Final = NUMBERS // 2
 """An acknowledgement reaches back less than this many packets."""
+CLOCK: Final = 1 << 16
+"""A receiver's clock travels in ms, by its low 16 bits."""
 
 _DATA, _SPECIAL, _NUMBER = 0x80, 0x40, 0x20
 """_SPECIAL: the preamble follows in a packet that begins with the base, block and place in another."""
@@ -123,19 +125,24 @@ class Ack:
 
     `largest`: the newest packet number received, mod 2^16. `ranges`: what has been received, as distances below it,
     nearest first: ((0, 3), (5, 5)) is largest-0 .. largest-3 and largest-5. `delay`: seconds (whole ms) for which the
-    receiver held `largest` back. `received`: bytes of all data packets so far, mod 2^32.
+    receiver held `largest` back. `received`: bytes of all data packets so far, mod 2^32. `arrived`: when `largest` did,
+    ms on the receiver's clock, mod 2^16. `spacing`: ms from the arrival of the packet numbered just below to that; only
+    where `ranges` says that this one has come, else 0.
     """
 
     largest: int
     ranges: tuple[tuple[int, int], ...]
     delay: float = 0.0
     received: int = 0
+    arrived: int = 0
+    spacing: int = 0
 
     def encode(self) -> bytes:
         """The packet's bytes. Raises ValueError for ranges out of order."""
         out = bytearray([_ACK])
         out += (self.largest % NUMBERS).to_bytes(2, "big")
         out += (self.received % (1 << 32)).to_bytes(4, "big")
+        out += (self.arrived % CLOCK).to_bytes(2, "big")
         put_varint(out, min(max(round(self.delay * 1000), 0), MAX_VARINT))
         expected = 0
         for place, (near, far) in enumerate(self.ranges):
@@ -145,6 +152,8 @@ class Ack:
             if place:
                 put_varint(out, gap - 1)
             put_varint(out, far - near)
+            if not place and far:
+                put_varint(out, min(max(self.spacing, 0), MAX_VARINT))
             expected = far + 1
         if not 1 <= len(self.ranges) <= MAX_RUNS or expected > MAX_SPAN:
             raise ValueError(f"an acknowledgement has 1 to {MAX_RUNS} ranges and reaches back less than 2^15 packets")
@@ -275,10 +284,10 @@ def _parse_segment(reader: Reader, flags: int) -> Segment:
 def _parse_ack(data: bytes) -> Ack:
     reader = Reader(data)
     reader.uint(1)
-    largest, received = reader.uint(2), reader.uint(4)
+    largest, received, arrived = reader.uint(2), reader.uint(4), reader.uint(2)
     delay = reader.varint() / 1000
     ranges: list[tuple[int, int]] = []
-    expected = 0
+    expected = spacing = 0
     while not ranges or reader.left:
         near = expected + (reader.varint() + 1 if ranges else 0)
         far = near + reader.varint()
@@ -286,6 +295,8 @@ def _parse_ack(data: bytes) -> Ack:
             raise reader.fail("an acknowledgement that reaches back 2^15 packets")
         if len(ranges) == MAX_RUNS:
             raise reader.fail(f"more than {MAX_RUNS} runs")
+        if not ranges and far:
+            spacing = reader.varint()
         ranges.append((near, far))
         expected = far + 1
-    return Ack(largest, tuple(ranges), delay, received)
+    return Ack(largest, tuple(ranges), delay, received, arrived, spacing)

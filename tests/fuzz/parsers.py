@@ -142,7 +142,7 @@ def _packets() -> Sequence[bytes]:
         symbols.Repair(7, 2, 130, 20, 5, 0xABCD, bytes(range(48))).encode(),
         symbols.Repair(7, 1, 3, 200, 255, 0x0102, bytes(16), number=9).encode(),
         symbols.Rebuilt(((7, 2, 130), (9, 1, 3))).encode(),
-        wire.Ack(3, ((0, 2), (5, 9)), 0.1, 500).encode(),
+        wire.Ack(3, ((0, 2), (5, 9)), 0.1, 500, 4660, 185).encode(),
         control.Request(3, (Level(None, 2), First(7, ((3, range(5, 900, 8)),)), Partial(7, 1, 300, 70))).encode(),
         control.Request(9, (Held(7, ((0, range(1)), (2, range(1, 18, 8)))), Level(7, control.NOTHING))).encode(),
         control.Heard((3, 9)).encode(),

@@ -35,8 +35,11 @@ KNOWN: list[tuple[Packet, str]] = [
     (Data(1, (Segment(2, 20, 0, b"ab", True),), None, b"", (3, 7)), "d2 00000001 03 07 14 6162"),
     (Data(1, (Segment(1, 5, 9, b"ab", False),), 4, b"", (200, 254)), "ec 00000001 0004 80c8 fe 05 09 6162"),
     (Name("G4ABC"), "04 4734414243"),
-    (Ack(9, ((0, 0),), 0.0, 0), "01 0009 00000000 00 00"),
-    (Ack(9, ((0, 3), (5, 5), (200, 210)), 0.25, 66000), "01 0009 000101d0 80fa 03 00 00 80c1 0a"),
+    (Ack(9, ((0, 0),), 0.0, 0, 65535), "01 0009 00000000 ffff 00 00"),
+    (
+        Ack(9, ((0, 3), (5, 5), (200, 210)), 0.25, 66000, 4660, 185),
+        "01 0009 000101d0 1234 80fa 03 80b9 00 00 80c1 0a",
+    ),
 ]
 
 
@@ -98,7 +101,9 @@ def acks(draw: st.DrawFn) -> Ack:
         ranges.append((at, at + run))
         at += run + 1
     delay = draw(st.integers(0, 60000)) / 1000
-    return Ack(draw(st.integers(0, 65535)), tuple(ranges), delay, draw(st.integers(0, (1 << 32) - 1)))
+    spacing = draw(st.integers(0, 60000)) if ranges[0][1] else 0
+    largest, arrived = draw(st.integers(0, 65535)), draw(st.integers(0, 65535))
+    return Ack(largest, tuple(ranges), delay, draw(st.integers(0, (1 << 32) - 1)), arrived, spacing)
 
 
 @given(datas | acks() | names)
@@ -173,8 +178,8 @@ def test_mutated_packets() -> None:
         ("a0 00000001 0002 00", "ends nothing"),
         ("a3 00000001 0002 00 01 61 82 00 61", "reserved"),
         ("a6 00000001 0002 00 ffffff 61", "2\\^22"),
-        ("01 0009 00000000 00", "1 bytes wanted"),
-        ("01 0009 00000000 00 c07fff 00 00", "2\\^15"),
+        ("01 0009 00000000 0000 00", "1 bytes wanted"),
+        ("01 0009 00000000 0000 00 c07fff 00 00 00", "2\\^15"),
     ],
 )
 def test_named_errors(text: str, why: str) -> None:

@@ -1,0 +1,108 @@
+"""How fast a link is in the course of time: always the same, in steps, or as a recorded trace says.
+
+A rate says when bits whose sending starts now have passed, a course also how many can pass between two times. All times
+are in seconds from the start of the link, all amounts in bits.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Protocol
+
+TRACE_BITS = 1500 * 8
+"""Bits that one line of a mahimahi trace lets pass."""
+
+
+class Rate(Protocol):
+    """How fast bits pass."""
+
+    def finish(self, start: float, bits: int) -> float:
+        """When `bits` whose sending starts at `start` have passed."""
+        ...
+
+
+class Course(Rate, Protocol):
+    """A rate that does not depend on what is sent."""
+
+    def bits(self, start: float, stop: float) -> float:
+        """How many bits can pass from `start` to `stop`."""
+        ...
+
+
+@dataclass(frozen=True)
+class ConstantRate:
+    """bit/s, always the same."""
+
+    bits_per_second: float
+
+    def finish(self, start: float, bits: int) -> float:
+        return start + bits / self.bits_per_second
+
+    def bits(self, start: float, stop: float) -> float:
+        return (stop - start) * self.bits_per_second
+
+
+class _Curve:
+    """A rate that changes: `passed[k]` bits can pass by `times[k]`, evenly in between; from the last time on anew."""
+
+    def __init__(self, times: Sequence[float], passed: Sequence[float]) -> None:
+        rising = all(a < b for a, b in pairwise(times)) and all(a <= b for a, b in pairwise(passed))
+        if len(times) < 2 or len(times) != len(passed) or times[0] != 0 or not rising or passed[-1] <= 0:
+            raise ValueError("a course of a rate starts at 0 s, goes on and lets some bits pass")
+        self._times = list(times)
+        self._passed = list(passed)
+
+    def finish(self, start: float, bits: int) -> float:
+        return self._when(self._by(start) + bits)
+
+    def bits(self, start: float, stop: float) -> float:
+        return self._by(stop) - self._by(start)
+
+    def _by(self, time: float) -> float:
+        """Bits that can pass from 0 to `time`."""
+        rounds, rest = divmod(time, self._times[-1])
+        return rounds * self._passed[-1] + _between(self._times, self._passed, rest)
+
+    def _when(self, bits: float) -> float:
+        rounds, rest = divmod(bits, self._passed[-1])
+        return rounds * self._times[-1] + _between(self._passed, self._times, rest)
+
+
+def _between(xs: Sequence[float], ys: Sequence[float], x: float) -> float:
+    """The broken line through (xs, ys) at x, xs[0] <= x <= xs[-1]."""
+    place = min(max(bisect_right(xs, x), 1), len(xs) - 1)
+    left, right = xs[place - 1], xs[place]
+    return ys[place - 1] + (ys[place] - ys[place - 1]) * (x - left) / (right - left) if right > left else ys[place]
+
+
+class SteppedRate(_Curve):
+    """One rate after the other, each for some seconds, then again from the first: [(seconds, bit/s), ...]."""
+
+    def __init__(self, steps: Sequence[tuple[float, float]]) -> None:
+        times = [0.0, *accumulate(seconds for seconds, _ in steps)]
+        super().__init__(times, [0.0, *accumulate(seconds * rate for seconds, rate in steps)])
+
+
+class TraceRate(_Curve):
+    """A recorded link: each of `milliseconds`, ascending, is a moment at which 1,500 B could pass; over and over.
+
+    `share` scales what passes, not when. Between two moments bits pass evenly, so that small packets are not rounded up
+    to whole moments. The recording ends with its last moment.
+    """
+
+    def __init__(self, milliseconds: Sequence[int], share: float = 1.0) -> None:
+        times, passed = [0.0], [0.0]
+        for place, moment in enumerate(milliseconds, start=1):
+            if moment / 1000 > times[-1]:
+                times.append(moment / 1000)
+                passed.append(passed[-1])
+            passed[-1] = place * TRACE_BITS * share
+        passed[0] = 0.0
+        super().__init__(times, passed)
+
+    @classmethod
+    def read(cls, path: Path, share: float = 1.0) -> "TraceRate":
+        """A mahimahi trace: a whole number of ms a line. Raises OSError, and ValueError for another kind of file."""
+        return cls([int(line) for line in path.read_text().split()], share)

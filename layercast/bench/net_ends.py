@@ -12,7 +12,6 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any
 
 from transport import Item, ItemReceived, Receiver, Sender, SenderConfig
@@ -124,8 +123,9 @@ async def _connect_quic(job: Job) -> Channel:
 
 
 def _webrtc_channel(job: Job) -> Any:
-    webrtc = import_module("transport.channels.webrtc")
-    return webrtc.WebRtcChannel(webrtc.WebRtcConfig(rate=job.rate, round_trip=job.round_trip))
+    from transport.channels.webrtc import WebRtcChannel, WebRtcConfig
+
+    return WebRtcChannel(WebRtcConfig(rate=job.rate, round_trip=job.round_trip))
 
 
 async def _serve_webrtc(job: Job, accept: Accept) -> dict[str, str]:

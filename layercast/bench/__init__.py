@@ -25,6 +25,7 @@ NAMES = {
     "startup": "startup",
     "threads": "threads",
     "transport": "transport",
+    "webrtc": "webrtc",
 }
 
 

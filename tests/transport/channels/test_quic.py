@@ -8,6 +8,7 @@ import pytest
 from aioquic.asyncio.protocol import QuicConnectionProtocol
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
+from aioquic.quic.events import QuicEvent
 
 from sim.trouble import Losing, Outage
 from tests.transport.channels.play import CERTIFICATE, CLIENT, PORT, SERVER, TOKEN, Play, play, sizes
@@ -383,7 +384,10 @@ def test_datagrams_that_overtake_the_token_are_kept_but_not_many() -> None:
 
 
 class Raw(QuicConnectionProtocol):
-    """A client that is none of ours."""
+    """A client that is none of ours, and does not listen."""
+
+    def quic_event_received(self, event: QuicEvent) -> None:
+        pass
 
 
 async def raw_client(story: Play) -> Raw:

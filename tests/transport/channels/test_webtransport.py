@@ -7,13 +7,17 @@ from aioquic.asyncio.protocol import QuicConnectionProtocol
 from aioquic.h3.connection import H3Connection
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
+from aioquic.quic.events import QuicEvent
 
 from tests.transport.channels.play import CLIENT, PORT, SERVER, TOKEN, Play, play
 from transport.channels import quic, webtransport
 
 
 class Raw(QuicConnectionProtocol):
-    """A client of HTTP/3 that is none of ours."""
+    """A client of HTTP/3 that is none of ours, and does not listen."""
+
+    def quic_event_received(self, event: QuicEvent) -> None:
+        pass
 
 
 async def raw_client() -> tuple[Raw, H3Connection]:
@@ -135,7 +139,7 @@ def test_garbage_within_the_encryption_never_raises() -> None:
         rng = Random(7)
         for number in range(120):
             end, http = await raw_client()
-            for stream in rng.sample([0, 4, 14, 18, 22], 3):
+            for stream in sorted(rng.sample([0, 4, 14, 18, 22], 3)):
                 lead = rng.choice([b"", bytes([rng.randrange(8)]), b"\x40\x41\x00", b"\x40\x54\x00", b"\x01\x10", b"\x33"])
                 data = lead + rng.randbytes(rng.randrange(60))
                 end._quic.send_stream_data(stream, data, end_stream=rng.random() < 0.5)

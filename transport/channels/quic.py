@@ -14,12 +14,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+from aioquic.asyncio.protocol import QuicConnectionProtocol
 from aioquic.asyncio.server import QuicServer
 from aioquic.buffer import Buffer  # type: ignore[attr-defined]
 from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
 from aioquic.quic.packet import pull_quic_header
+from aioquic.quic.retry import QuicRetryTokenHandler
 from aioquic.tls import SessionTicket
 
 from transport.channels.certificate import Certificate
@@ -47,7 +49,6 @@ class Gate(QuicEnd):
         pin: bytes | None = None,
         token: str = "",
         accept: Callable[[Any], None] | None = None,
-        stream_handler: object = None,
     ) -> None:
         super().__init__(quic, settings, pin)
         self.admitted = accept is None
@@ -125,11 +126,18 @@ class QuicChannel(Gate):
 
 
 class QuicServing(QuicServer):
-    """A server socket and its channels."""
+    """A server socket and its channels.
 
-    def __init__(self, most: int, **options: Any) -> None:
-        super().__init__(**options)
+    When half of the places are taken, newcomers must prove their address first (a Retry, one round trip more), so that
+    forged ones cannot take the rest.
+    """
+
+    def __init__(self, make: Callable[..., QuicEnd], most: int, **options: Any) -> None:
+        super().__init__(create_protocol=self._make_end, **options)
+        self._make = make
         self._most = most
+        self._ends: set[QuicConnectionProtocol] = set()
+        self._addresses = QuicRetryTokenHandler()
 
     @property
     def port(self) -> int:
@@ -140,20 +148,29 @@ class QuicServing(QuicServer):
     @property
     def peers(self) -> int:
         """Connections, those not yet admitted or not yet forgotten included."""
-        return len(set(self._protocols.values()))
+        return len(self._ends)
 
     def datagram_received(self, data: bytes | str, addr: Any) -> None:
         """A packet of a connection, or a first one of a new connection if there is still room."""
         assert isinstance(data, bytes)
-        if self.peers < self._most or self._is_known(data):
-            super().datagram_received(data, addr)
-
-    def _is_known(self, data: bytes) -> bool:
         try:
             header = pull_quic_header(Buffer(data=data), host_cid_length=self._configuration.connection_id_length)
         except ValueError:
-            return False
-        return header.destination_cid in self._protocols
+            return
+        if header.destination_cid not in self._protocols:
+            if self.peers >= self._most:
+                return
+            self._retry = self._addresses if header.token or 2 * self.peers >= self._most else None
+        super().datagram_received(data, addr)
+
+    def _make_end(self, quic: QuicConnection, **options: Any) -> QuicEnd:
+        end = self._make(quic)
+        self._ends.add(end)
+        return end
+
+    def _connection_terminated(self, protocol: QuicConnectionProtocol) -> None:
+        super()._connection_terminated(protocol)
+        self._ends.discard(protocol)
 
 
 async def connect(
@@ -262,9 +279,9 @@ async def listen(
     issued = Issued()
     _, serving = await asyncio.get_running_loop().create_datagram_endpoint(
         lambda: QuicServing(
+            make,
             most,
             configuration=configuration,
-            create_protocol=make,
             session_ticket_fetcher=issued.take,
             session_ticket_handler=issued.add,
         ),

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from aioquic.asyncio.protocol import QuicConnectionProtocol, QuicStreamHandler
+from aioquic.asyncio.protocol import QuicConnectionProtocol
 from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.congestion.base import QuicCongestionControl, register_congestion_control
@@ -53,8 +53,8 @@ WRONG_CERTIFICATE: Final = 4
 REASONS: Final = {
     GOODBYE: "closed by the peer",
     WRONG_TOKEN: "the server refused the token",
-    NO_DATAGRAMS: "the peer takes no datagrams",
-    TOO_LATE: "the peer waited too long for our token",
+    NO_DATAGRAMS: "closed by the peer, which needs datagrams",
+    TOO_LATE: "closed by the peer, which waited for our token in vain",
     WRONG_CERTIFICATE: "the client refused our certificate",
 }
 """Error codes that our ends close with, as the other end reports them."""
@@ -155,13 +155,7 @@ class QuicEnd(QuicConnectionProtocol):
     most_stream_bytes = 4096
     """More than this on streams, in all, is no peer of ours."""
 
-    def __init__(
-        self,
-        quic: QuicConnection,
-        settings: Settings,
-        pin: bytes | None = None,
-        stream_handler: QuicStreamHandler | None = None,
-    ) -> None:
+    def __init__(self, quic: QuicConnection, settings: Settings, pin: bytes | None = None) -> None:
         """`pin`: a client's; the only certificate fingerprint that it accepts."""
         super().__init__(quic)
         self.largest = LARGEST

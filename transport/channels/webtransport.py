@@ -1,7 +1,6 @@
 """WebTransport: our packets as datagrams of an HTTP/3 session, so that a web page can be the peer.
 
-The token comes in the CONNECT request: `Authorization: Bearer TOKEN` from our own client, `?token=TOKEN` from a page,
-which can set no headers. A page pins the server's certificate as `serverCertificateHashes`; it must be of
+The token comes in the CONNECT request as `?token=TOKEN`, for a page can set no headers. A page pins the server's certificate as `serverCertificateHashes`; it must be of
 `certificate.make()`'s kind and not older than 13 days. One session a connection: aioquic speaks draft 2, which has no
 capsules, no drain and no flow control per session (Safari, which wants a later draft, does not connect).
 """
@@ -9,7 +8,7 @@ capsules, no drain and no flow control per session (Safari, which wants a later 
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from aioquic.buffer import encode_uint_var
 from aioquic.h3 import events as http
@@ -48,10 +47,9 @@ class WebTransportChannel(Gate):
     def greet(self, authority: str) -> None:
         """Client: ask for a session, before anything else."""
         self._http = H3Connection(self._quic, enable_webtransport=True)
-        fields = {":method": "CONNECT", ":scheme": "https", ":authority": authority, ":path": self._path}
+        path = f"{self._path}?{urlencode({'token': self._token})}" if self._token else self._path
+        fields = {":method": "CONNECT", ":scheme": "https", ":authority": authority, ":path": path}
         fields |= {":protocol": "webtransport", "sec-webtransport-http3-draft02": "1"}
-        if self._token:
-            fields["authorization"] = f"Bearer {self._token.decode()}"
         stream = self._quic.get_next_available_stream_id()
         assert stream == FIRST_STREAM
         self._http.send_headers(stream, [(name.encode(), value.encode()) for name, value in fields.items()])
@@ -97,8 +95,7 @@ class WebTransportChannel(Gate):
             return 400
         if target.path != self._path:
             return 404
-        offered = fields.get("authorization", "").removeprefix("Bearer ") or query.get("token", [""])[0]
-        return 200 if self._is_token(offered.encode()) else 401
+        return 200 if self._is_token(query.get("token", [""])[0].encode()) else 401
 
     def _handle_answer(self, answer: http.HeadersReceived) -> None:
         """Client: the server takes the session, or does not."""

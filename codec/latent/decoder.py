@@ -142,9 +142,7 @@ class LatentDecoder:
             return np.full((height, width, 3), NEUTRAL, dtype=np.uint8)
         steps = len(self._network.rungs)
         scale = self._network.rungs[-1].scale
-        base = self.field()
-        if self._masks[0].any():  # the network has learned to refine, not to repaint the thumbnail alone
-            base = self._network.picture(self._network.rise(self._after(steps), scale, 4), base)
+        base = self._network.picture(self._network.rise(self._after(steps), scale, 4), self.field())
         base_width, base_height = base_size(width, height)
         if self.header.channels < 3:
             wide = base.astype(np.uint16)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from codec import plan
 from codec.stream import Key
 from layercast.net.links import Preset
-from layercast.net.parcel import pack
+from layercast.net.parcel import ORDER, pack
 from layercast.stream import Stream
 from player.items import index_of
 from sim.link import Link
@@ -90,8 +90,10 @@ class _Sending:
         self.preset = preset
         self.transfer = Transfer(preset.link, seed, preset.config())
         parcel = pack(data, name)
-        self.transfer.submit(parcel.group, parcel.preamble, list(parcel.items))
-        self.sizes = {item.index: len(item.payload) for item in parcel.items}
+        last = max((item.cls for item in parcel.items if (item.cls, item.index) != ORDER), default=0)
+        items = [item for item in parcel.items if item.cls <= last]  # as for a receiver that wants no more
+        self.transfer.submit(parcel.group, parcel.preamble, items)
+        self.sizes = {item.index: len(item.payload) for item in items}
         self.times: dict[int, float] = {}
         for arrival in self.transfer.run(math.inf):
             event = arrival.event

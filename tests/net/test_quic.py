@@ -135,9 +135,7 @@ def test_a_client_that_moves_to_another_port_is_followed() -> None:
 
         for sender, receiver, data in ((client, server, b"1"), (client, server, b"2"), (server, client, b"3")):
             if data == b"2":
-                moved, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-                    Relay, local_addr=("127.0.0.1", 0)
-                )
+                moved, _ = await asyncio.get_running_loop().create_datagram_endpoint(Relay, local_addr=("127.0.0.1", 0))
                 client._transport = moved
             came = asyncio.Event()
             receiver.wake = came.set

@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from sim.clock import Clock
-from sim.link import Bottleneck, ConstantRate, Delay, Link, LinkSpec, Loss
+from sim.link import Bottleneck, Delay, Forward, Link, LinkSpec, Packet
+from sim.rates import ConstantRate
 from sim.wire import Wire, WireUnavailable, why_not
 
 needs_root = pytest.mark.skipif(why_not() is not None, reason=f"not shown: a link for real sockets; {why_not()}")
@@ -88,25 +90,39 @@ def test_the_queue_drops_what_the_same_link_drops_in_virtual_time() -> None:
     assert [e.number for e in wire.there if e.what == "dropped"] == [n for n in range(8) if n not in survive]
 
 
-class OneWay:
-    """A spec of one's own, of the same stages: nothing lost one way, everything the other."""
+class LosesFirst:
+    """A stage of one's own: loses the first so many packets."""
 
-    def __init__(self, loss: float) -> None:
-        self.loss = loss
+    def __init__(self, count: int) -> None:
+        self.left = count
+
+    def start(self, clock: Clock, rng: Random) -> None:
+        pass
+
+    def push(self, packet: Packet, forward: Forward, drop: Forward) -> None:
+        self.left -= 1
+        (drop if self.left >= 0 else forward)(packet)
+
+
+class OneWay:
+    """A spec of one's own, of the same stages and one more."""
+
+    def __init__(self, lost: int) -> None:
+        self.lost = lost
 
     def make(self, clock: Clock, seed: int | str = 0) -> Link:
-        return Link(clock, [Bottleneck(ConstantRate(1e6)), Loss(self.loss), Delay(0.01)], seed)
+        return Link(clock, [Bottleneck(ConstantRate(1e6)), LosesFirst(self.lost), Delay(0.01)], seed)
 
 
 @needs_root
 def test_each_direction_has_its_own_stages() -> None:
-    with Wire(OneWay(0.0), OneWay(1.0)) as wire:
-        assert burst(wire, 5, 100, 0) == []
+    with Wire(OneWay(0), OneWay(5)) as wire:
+        assert burst(wire, 6, 100, 1) == [5]
         done = wire.run_in("a", ["ip", "-o", "addr", "show", "up"], stdout=subprocess.PIPE, text=True)
         said, _ = done.communicate(timeout=10)
     assert "10.9.0.1/24" in said and "10.9.0.2" not in said
-    assert [e.what for e in wire.there].count("arrived") == 5
-    assert "arrived" not in [e.what for e in wire.back]
+    assert [e.what for e in wire.there].count("arrived") == 6
+    assert [e.what for e in wire.back].count("arrived") == 1
 
 
 @needs_root

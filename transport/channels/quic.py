@@ -160,7 +160,8 @@ class QuicServing(QuicServer):
         if header.destination_cid not in self._protocols:
             if self.peers >= self._most:
                 return
-            self._retry = self._addresses if header.token or 2 * self.peers >= self._most else None
+            asked = bool(header.token) or 2 * self.peers >= self._most
+            self._retry = self._addresses if asked else None  # type: ignore[assignment]  # None: no detour
         super().datagram_received(data, addr)
 
     def _make_end(self, quic: QuicConnection, **options: Any) -> QuicEnd:

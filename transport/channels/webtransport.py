@@ -1,8 +1,9 @@
 """WebTransport: our packets as datagrams of an HTTP/3 session, so that a web page can be the peer.
 
-The token comes in the CONNECT request as `?token=TOKEN`, for a page can set no headers. A page pins the server's certificate as `serverCertificateHashes`; it must be of
-`certificate.make()`'s kind and not older than 13 days. One session a connection: aioquic speaks draft 2, which has no
-capsules, no drain and no flow control per session (Safari, which wants a later draft, does not connect).
+The token comes in the CONNECT request as `?token=TOKEN`, for a page can set no headers. A page pins the server's
+certificate as `serverCertificateHashes`; it must be of `certificate.make()`'s kind and not older than 13 days. One
+session a connection: aioquic speaks draft 2, which has no capsules, no drain and no flow control per session (Safari,
+which wants a later draft, does not connect).
 """
 
 from collections.abc import Callable

@@ -140,7 +140,9 @@ def test_garbage_within_the_encryption_never_raises() -> None:
         for number in range(120):
             end, http = await raw_client()
             for stream in sorted(rng.sample([0, 4, 14, 18, 22], 3)):
-                lead = rng.choice([b"", bytes([rng.randrange(8)]), b"\x40\x41\x00", b"\x40\x54\x00", b"\x01\x10", b"\x33"])
+                lead = rng.choice(
+                    [b"", bytes([rng.randrange(8)]), b"\x40\x41\x00", b"\x40\x54\x00", b"\x01\x10", b"\x33"]
+                )
                 data = lead + rng.randbytes(rng.randrange(60))
                 end._quic.send_stream_data(stream, data, end_stream=rng.random() < 0.5)
             if number % 3 == 0:

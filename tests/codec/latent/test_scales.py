@@ -166,4 +166,4 @@ def test_golden_pixels(large: tuple[Header, list[bytes]]) -> None:
     assert hashlib.sha256(decoded(header, chunks).tobytes()).hexdigest() == GOLDEN
 
 
-GOLDEN = "6f8c9d00fc4e9d6ab4a8d074a076d9cabc13b7fe3f56c96b7aaee5d5ebfe50ae"
+GOLDEN = "1aa56d21a202c50f1f5e35c064d4db6cde6f52f21026f7f008902c8eb9a16cb9"

@@ -36,7 +36,7 @@ PACKET: Final = 1200
 HEADER: Final = 1 + 2 + 16
 """Bytes of a QUIC packet with datagrams: flags, packet number, tag; the connection id comes on top."""
 FRAME: Final = 3
-MAX_INBOX: Final = 1024
+MAX_INBOX: Final = 256
 MAX_DATAGRAM_FRAME: Final = 65536
 STREAM_WINDOW: Final = 65536
 REPEAT_AFTER: Final = 0.05

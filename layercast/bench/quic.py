@@ -151,8 +151,8 @@ def command(seeds: int, jobs: int, as_json: bool, strict: bool) -> None:
                     name = f"{case.name}, {case.rate / 1000:g} kbit/s"
                     found.check(name, f"{opening.wait:.2f} s", f"<= {case.goal} s", opening.wait <= case.goal)
     found.tables.append(table)
-    columns = ("channel", "item B", "runs", "median s", "95% s", "longest s")
-    table = Table(columns, title=f"{LOSSY.rate / 1000:g} kbit/s, {LOSSY.round_trip} s, {LOSSY.loss:.0%} loss")
+    lossy = ("channel", "item B", "runs", "median s", "95% s", "longest s")
+    table = Table(lossy, title=f"{LOSSY.rate / 1000:g} kbit/s, {LOSSY.round_trip} s, {LOSSY.loss:.0%} loss")
     for channel in CHANNELS:
         for size in ITEMS:
             tasks = [(LOSSY, channel, size, seed) for seed in range(seeds)]

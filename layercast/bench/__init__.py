@@ -20,6 +20,7 @@ NAMES = {
     "net": "net",
     "oneway": "oneway",
     "peers": "peers",
+    "quic": "quic",
     "rate-quality": "rate_quality",
     "repair": "repair",
     "startup": "startup",

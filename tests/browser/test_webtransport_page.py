@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from transport.channels import certificate, webtransport
+from transport.driver import Driver
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = (
@@ -32,26 +33,52 @@ const open = async token => {
   try { await open("a guess"); } catch (error) { refused = true; }
   const wt = await open("TOKEN");
   const writer = wt.datagrams.writable.getWriter(), reader = wt.datagrams.readable.getReader();
-  await writer.write(new Uint8Array([1, 2, 3]));
+  const first = (await reader.read()).value.byteLength;
   const sizes = [];
-  while (sizes.length < PACKETS) {
-    const {value} = await reader.read();
-    sizes.push(value.byteLength);
+  for (let size = 1; size <= PACKETS; size++) {
+    await writer.write(new Uint8Array(size));
+    sizes.push((await reader.read()).value.byteLength);
   }
-  await report({refused, sizes, largest: wt.datagrams.maxDatagramSize});
+  await report({refused, first, sizes});
   wt.close();
 })().catch(error => report({failed: String(error)}));
 </script>"""
 
 
+class Answering:
+    """A session that speaks first, as a server with a caption does, and then sends back what comes."""
+
+    def __init__(self) -> None:
+        self.got: list[int] = []
+        self._due = [bytes(300)]
+
+    def handle_datagram(self, data: bytes, now: float) -> None:
+        self.got.append(len(data))
+        self._due.append(data)
+
+    def handle_timer(self, now: float) -> None:
+        """There is none."""
+
+    def next_timer(self) -> float | None:
+        return None
+
+    def poll_transmit(self, now: float) -> bytes | None:
+        return self._due.pop(0) if self._due else None
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium: that a page can open a WebTransport session was not shown")
 def test_a_page_exchanges_datagrams(tmp_path: Path) -> None:
-    async def story() -> tuple[Any, list[bytes], str | None]:
-        loop = asyncio.get_running_loop()
-        opened: asyncio.Queue[webtransport.WebTransportChannel] = asyncio.Queue()
-        result: asyncio.Future[Any] = loop.create_future()
+    async def story() -> tuple[Any, list[int], str]:
+        drivers: asyncio.Queue[Driver] = asyncio.Queue()
+        result: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def accept(channel: webtransport.WebTransportChannel) -> None:
+            driver = Driver(Answering(), channel)
+            driver.start()
+            drivers.put_nowait(driver)
+
         own = certificate.make()
-        serving = await webtransport.serve("127.0.0.1", 0, opened.put_nowait, own, TOKEN)
+        serving = await webtransport.serve("127.0.0.1", 0, accept, own, TOKEN)
         text = PAGE.replace("PIN", str(list(own.fingerprint))).replace("PORT", str(serving.port))
         text = text.replace("TOKEN", TOKEN).replace("PACKETS", str(PACKETS))
 
@@ -74,17 +101,11 @@ def test_a_page_exchanges_datagrams(tmp_path: Path) -> None:
         )  # fmt: skip
         try:
             async with asyncio.timeout(60):
-                channel = await opened.get()
-                woken = asyncio.Event()
-                channel.wake = woken.set
-                got: list[bytes] = []
-                for number in range(PACKETS):
-                    channel.send(bytes(number + 1))
-                while channel.closed is None:
-                    woken.clear()
-                    await woken.wait()
-                    got += iter(channel.receive, None)
-                return await result, got, channel.closed
+                found = await result
+                assert found.get("failed") is None
+                driver = await drivers.get()
+                assert isinstance(driver.session, Answering)
+                return found, driver.session.got, await driver.wait_closed()
         finally:
             browser.kill()
             await browser.wait()
@@ -92,6 +113,7 @@ def test_a_page_exchanges_datagrams(tmp_path: Path) -> None:
             serving.close()
 
     found, got, why = asyncio.run(story())
-    assert found.get("failed") is None and found["refused"], "a wrong token opens nothing"
-    assert sorted(found["sizes"]) == list(range(1, PACKETS + 1))
-    assert got == [bytes([1, 2, 3])] and why == "closed by the peer"
+    assert found["refused"], "a wrong token opens nothing"
+    assert found["first"] == 300, "what the server sends unasked is not lost"
+    assert found["sizes"] == got == list(range(1, PACKETS + 1))
+    assert why == "closed by the peer"

@@ -59,6 +59,7 @@ def make(days: int = BROWSER_DAYS, now: datetime.datetime | None = None) -> Cert
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
     builder = builder.serial_number(x509.random_serial_number())
     builder = builder.not_valid_before(start).not_valid_after(start + datetime.timedelta(days=days))
+    builder = builder.add_extension(x509.BasicConstraints(False, None), True)  # Chromium wants some extension
     return Certificate(builder.sign(key, hashes.SHA256()), key)
 
 

@@ -36,7 +36,7 @@ PACKET: Final = 1200
 HEADER: Final = 1 + 2 + 16
 """Bytes of a QUIC packet with datagrams: flags, packet number, tag; the connection id comes on top."""
 FRAME: Final = 3
-MAX_INBOX: Final = 1024
+MAX_INBOX: Final = 256
 MAX_DATAGRAM_FRAME: Final = 65536
 STREAM_WINDOW: Final = 65536
 REPEAT_AFTER: Final = 0.05
@@ -170,7 +170,6 @@ class QuicEnd(QuicConnectionProtocol):
         self._inbox: deque[bytes] = deque(maxlen=MAX_INBOX)
         self._is_client = quic.configuration.is_client
         self._held_back = 1 if self._is_client else 0
-        self._handed_over = False
         self._stream_bytes = 0
         self._heard = self._loop.time()
         self._timers: list[asyncio.TimerHandle] = []
@@ -191,7 +190,6 @@ class QuicEnd(QuicConnectionProtocol):
             raise ValueError(f"a datagram of {len(data)} B on a channel for {self.largest}")
         if self.closed is None:
             self._quic.send_datagram_frame(self._prefix + data)
-            self._handed_over = True
             self._transmit_soon()
 
     def receive(self) -> bytes | None:
@@ -221,11 +219,11 @@ class QuicEnd(QuicConnectionProtocol):
     def transmit(self) -> None:
         if self.closed is not None and self._is_client:
             return
+        waited = self.waiting
         self._acknowledge_along()
         super().transmit()
         self._held_back = self._unsent()
-        if self._handed_over and not self.waiting:
-            self._handed_over = False
+        if waited and not self.waiting:
             self.wake()
 
     def quic_event_received(self, event: events.QuicEvent) -> None:

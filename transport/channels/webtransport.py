@@ -81,6 +81,11 @@ class WebTransportChannel(Gate):
             self._later(LINGER, lambda: self._refuse("a peer asked for what is not here", GOODBYE))
             return
         self._http.send_headers(request.stream_id, [*answer, (b"sec-webtransport-http3-draft", b"draft02")])
+        if (
+            "origin" in fields
+        ):  # a browser drops datagrams that come before the answer, and in a packet they stand first
+            self._held_back = 1
+            self._transmit_soon()
         self._session = request.stream_id
         self._prefix = encode_uint_var(request.stream_id // 4)
         self._admit()

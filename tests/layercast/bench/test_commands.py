@@ -135,7 +135,7 @@ def test_documents_hold_the_command_and_what_it_printed(captions: Path, monkeypa
 
 def test_every_benchmark_stands_in_a_document() -> None:
     told = {section.words[0] for each in document.DOCUMENTS for section in each.sections}
-    own = {"document", "net", "oneway", "peers", "repair", "transport", "webrtc"}
+    own = {"document", "net", "oneway", "peers", "quic", "repair", "transport", "webrtc"}
     assert set(NAMES) - told <= own, "they have figures of their own"
 
 

@@ -14,6 +14,7 @@ def test_browsers_accept_the_kind() -> None:
     made = certificate.make()
     span = made.certificate.not_valid_after_utc - made.certificate.not_valid_before_utc
     assert span <= datetime.timedelta(days=14)
+    assert len(made.certificate.extensions) > 0, "Chromium refuses a certificate without any extension"
     assert isinstance(made.key.curve, ec.SECP256R1) and len(made.fingerprint) == 32
 
 

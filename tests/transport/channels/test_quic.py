@@ -580,13 +580,13 @@ def test_hostile_datagrams_neither_raise_nor_disturb(kind: ModuleType) -> None:
 def test_only_so_many_untaken_datagrams_are_kept() -> None:
     async def story(story: Play) -> None:
         client, server = await pair(story)
-        for number in range(1500):
+        for number in range(400):
             client.send(number.to_bytes(2))
             await story.until(lambda: not client.waiting)
         await asyncio.sleep(1)
         kept = list(iter(server.receive, None))
         assert len(kept) == quic_base.MAX_INBOX
-        assert kept[-1] == (1499).to_bytes(2), "the newest count"
+        assert kept[-1] == (399).to_bytes(2), "the newest count"
 
     play(story)
 
@@ -594,4 +594,4 @@ def test_only_so_many_untaken_datagrams_are_kept() -> None:
 def test_the_certificate_is_small() -> None:
     from cryptography.hazmat.primitives.serialization import Encoding
 
-    assert len(CERTIFICATE.certificate.public_bytes(Encoding.DER)) < 305, "the server's first flight is one packet"
+    assert len(CERTIFICATE.certificate.public_bytes(Encoding.DER)) < 325, "the server's first flight is one packet"

@@ -30,7 +30,7 @@ STREAM = 0
 """Number of the data channel. Agreeing on it saves the round trip that would announce it."""
 DTLS_SCTP = 37 + 28
 """Bytes of a DTLS record and of SCTP's headers around a message."""
-RIDING = 14
+RIDING = 8
 """Bytes more on average: padding to a multiple of 4, and acknowledgements that ride along."""
 UDP_IPV4, UDP_IPV6 = 28, 48
 RELAYED = 4

@@ -38,7 +38,7 @@ WINDOW = 256 * USERDATA_MAX_LENGTH
 """Bytes that SCTP may have under way. What leaves when is decided above; this only bounds what a peer that never
 acknowledges can make us hold."""
 RIDE_TIME, RIDE_PACKETS = 0.5, 16
-"""Acknowledgements wait so many seconds (the most that RFC 9260 allows), or packets, for data to ride on."""
+"""Acknowledgements wait for data to ride on: so many seconds, the most that RFC 9260 allows, or until so many came."""
 PROBE_AGAIN, PROBE_COPIES = 5.0, 5
 """Seconds between two probes of a silent peer; copies of each until it is answered, 0.5, 1, 2 and 4 s apart. The last
 answer is awaited for 8 s more, so round trips of up to 15 s are well."""
@@ -225,6 +225,8 @@ class Association(RTCSctpTransport):
     riders: dict[type[Chunk], Chunk]
     waited: int
     """Acknowledgements that found no data to ride on."""
+    ride_until: float
+    data_at: float
     ride_timer: asyncio.TimerHandle | None
     late_ride: asyncio.Future[None] | None
     """Held, since the event loop would not."""
@@ -256,13 +258,20 @@ class Association(RTCSctpTransport):
             if self.waited >= RIDE_PACKETS:
                 await self._send_riders()
             elif self.ride_timer is None:
+                self.ride_until = asyncio.get_running_loop().time() + RIDE_TIME
                 self.ride_timer = asyncio.get_running_loop().call_later(RIDE_TIME, self._ride_late)
-        elif isinstance(chunk, DataChunk) and self._fits(chunk):
+        elif isinstance(chunk, DataChunk) and self._carries(chunk):
             await self._send_riders(chunk)
         else:
             await self._send_now(chunk)
 
-    def _fits(self, data: DataChunk) -> bool:
+    def _carries(self, data: DataChunk) -> bool:
+        """Whether a packet of data takes the riders along: the last one that will leave in their time, by the distance
+        to the one before, so that those which come meanwhile share the ride."""
+        now = asyncio.get_running_loop().time()
+        following, self.data_at = now + 1.2 * (now - self.data_at), now
+        if not self.riders or following < self.ride_until:
+            return False
         return 12 + sum(len(bytes(chunk)) for chunk in (*self.riders.values(), data)) <= SCTP_MAX_PACKET_LENGTH
 
     def _ride_late(self) -> None:
@@ -350,6 +359,7 @@ def adapt(connection: RTCPeerConnection, stream: int, tuning: Tuning) -> tuple[A
     path.given_up, path.heard_at, path.probes = nothing, 0.0, set()
     association.stream, association.heard, association.drained = stream, path.heard, nothing
     association.malformed, association.riders, association.waited = 0, {}, 0
+    association.ride_until = association.data_at = 0.0
     association.ride_timer = association.late_ride = None
     association._rto = tuning.opening  # until a round trip is measured
     return association, path

@@ -8,10 +8,14 @@ from layercast.net.endpoints import Link
 from layercast.net.feed import Feed, Find
 from layercast.net.fetch import Change, Fetch, Region
 from layercast.net.parcel import Parcel
+from layercast.net.sealing import Unsealing
 from layercast.net.store import Store
 from transport import Receiver, ReceiverConfig, Sender, SenderConfig, packet_size
 from transport.channels import Channel
 from transport.driver import Driver
+from transport.events import Event
+from transport.log import Log
+from transport.seal import SealKey
 
 REQUEST = 200
 """Largest packet of a request, bytes: a second of a very thin link at most."""
@@ -19,29 +23,52 @@ LARGEST = 1100
 """Largest packet, bytes, of a link of which nothing is known."""
 FIRST_RTT = 1.0
 """Seconds assumed of one."""
+FOREIGN = "the seal does not open: it was made with another key, or there is none"
 
 
 class Sending:
     """Sends to the peer of a channel what it asks for. Within a running event loop."""
 
-    def __init__(self, channel: Channel, link: Link, find: Find, ends: bool = True) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        link: Link,
+        find: Find,
+        ends: bool = True,
+        *,
+        newest_first: bool = False,
+        noted: Callable[[Event], None] | None = None,
+        log: Log | None = None,
+    ) -> None:
+        """`noted` is called with what became of items; `find` and `ends` are those of `Feed`."""
         size = link.packet or (packet_size(link.rate) if link.rate is not None else LARGEST)
         config = SenderConfig(
             packet_size=min(size, channel.largest),
             overhead=channel.overhead,
             rate=link.rate,
             initial_rtt=link.rtt if link.rtt is not None else FIRST_RTT,
+            newest_first=newest_first,
             wait_for_request=True,
         )
         self.channel = channel
-        self.sender = Sender(config)
-        self.feed = Feed(self.sender, find, ends)
+        self.sender = Sender(config, log)
+        self.feed = Feed(self.sender, find, ends, noted)
         self._driver = Driver(self.sender, channel, self._after)
         self._driver.start()
 
     def add(self, parcel: Parcel) -> None:
         """One more stream."""
         self.feed.add(parcel)
+        self._driver.wake()
+
+    def cancel(self, group: int) -> None:
+        """Send no more of a stream."""
+        self.sender.cancel(group)
+        self._driver.wake()
+
+    def finish(self) -> None:
+        """Nothing will be added any more: the receiver is told when it has all."""
+        self.sender.finish()
         self._driver.wake()
 
     async def wait_closed(self) -> str:
@@ -67,11 +94,15 @@ class Receiving:
         topic: str = "",
         region: Region | None = None,
         stays: bool = False,
+        *,
+        seal: SealKey | None = None,
+        log: Log | None = None,
     ) -> None:
-        """`stays`: go on after the sender has told the end."""
+        """`stays`: go on after the sender has told the end. `seal`: what comes is opened with this key."""
         self.channel = channel
-        self.receiver = Receiver(ReceiverConfig(packet_size=min(REQUEST, channel.largest)))
-        self.fetch = Fetch(self.receiver, store, upto, topic, region)
+        self.receiver = Receiver(ReceiverConfig(packet_size=min(REQUEST, channel.largest)), log)
+        self._unsealing = Unsealing(self.receiver, seal) if seal is not None else None
+        self.fetch = Fetch(self._unsealing or self.receiver, store, upto, topic, region)
         self._changed = changed
         self._stays = stays
         self.fetch.begin()
@@ -86,5 +117,10 @@ class Receiving:
     def _after(self) -> None:
         for change in self.fetch.take():
             self._changed(change)
+        if self._unsealing is not None and not self.fetch.ended:
+            if self._unsealing.foreign:
+                self.fetch.ended = FOREIGN
+            elif self.fetch.ended is not None and self._unsealing.damaged:
+                self.fetch.ended = f"{self._unsealing.damaged} items came damaged, their seal does not open"
         if self.fetch.ended is not None and not self._stays:
             self.channel.close()

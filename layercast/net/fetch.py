@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from codec import plan
 from codec.stream import FormatError, Key, parse_header
 from layercast.net.parcel import ABOUT, ORDER
+from layercast.net.sealing import Unsealing
 from layercast.net.store import Shelf, Store
 from player.items import key_of
 from transport import Ended, GroupStarted, ItemReceived, Receiver
 
 Region = tuple[int, int, int, int]
 """x, y, width, height in pixels."""
+UNREADABLE = "what comes cannot be read: it is sealed, or of another version"
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Fetch:
     """Fills a store through a receiver. `upto`: last class wanted, 0 .. 3."""
 
     def __init__(
-        self, receiver: Receiver, store: Store, upto: int = 3, topic: str = "", region: Region | None = None
+        self, receiver: Receiver | Unsealing, store: Store, upto: int = 3, topic: str = "", region: Region | None = None
     ) -> None:
         self.receiver = receiver
         self.store = store
@@ -45,6 +47,7 @@ class Fetch:
         self._upto = upto
         self._topic = topic
         self._region = region
+        self._begun: set[int] = set()
 
     def begin(self) -> None:
         """Tell the sender what is here from before and what is wanted."""
@@ -64,14 +67,17 @@ class Fetch:
         """Take the session's events and keep what came. Raises OSError or FileError when the disk does not take it."""
         while (event := self.receiver.next_event()) is not None:
             match event:
+                case ItemReceived() | GroupStarted() if self.ended:
+                    continue
                 case GroupStarted(group, preamble):
+                    self._begun.add(group)
                     shelf = self.store.shelf(group)
                     shelf.start(preamble)
                     yield Change("started", shelf)
                 case ItemReceived(key, payload, complete):
                     yield from self._keep(key, payload, complete)
                 case Ended(why):
-                    self.ended = why
+                    self.ended = self.ended or why
                     yield Change("ended")
 
     def finish(self) -> None:
@@ -87,6 +93,10 @@ class Fetch:
         shelf = self.store.shelf(group)
         before = len(shelf.items.get((cls, index), (b"",))[0])
         shelf.put((cls, index), payload, complete)
+        self._begun.add(group)
+        if (cls, index) == ABOUT and complete and shelf.about is None:
+            self._refuse()
+            return
         yield Change("item", shelf, key, layer_of(index), len(payload) - before, complete)
         if (cls, index) == ORDER and complete and self._region is not None:
             self.receiver.want(self._upto, group, self._chosen(shelf, self._region))
@@ -94,6 +104,13 @@ class Fetch:
             with contextlib.suppress(FormatError):
                 self.store.finish(shelf)
                 yield Change("complete", shelf)
+
+    def _refuse(self) -> None:
+        """What should name a stream does not: nothing of it is what it seems, so nothing is kept."""
+        self.ended = UNREADABLE
+        for group in self._begun:
+            if group in self.store.shelves and self.store.shelves[group].about is None:
+                self.store.drop(group)
 
     @staticmethod
     def _chosen(shelf: Shelf, region: Region) -> Iterator[tuple[int, int]]:

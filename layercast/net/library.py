@@ -8,19 +8,21 @@ from functools import lru_cache
 from pathlib import Path
 
 from codec.files import FileError
-from codec.stream import FormatError
 from layercast.net.parcel import Parcel, pack
 from layercast.net.store import SUFFIX
 
 Encode = Callable[[Path], bytes]
 """Makes a stream of a photo. Raises OSError, FileError, FormatError or another one-line error."""
+Wrap = Callable[[Parcel], Parcel]
+"""Raises ValueError for a parcel that it cannot take."""
 
 
 class Library:
     """Streams, and photos made into streams, of files and folders (subfolders left out)."""
 
-    def __init__(self, sources: Sequence[Path], encode: Encode) -> None:
-        """Raises FileError for a source that is not there or can be no stream."""
+    def __init__(self, sources: Sequence[Path], encode: Encode, wrap: Wrap | None = None) -> None:
+        """Raises FileError for a source that is not there or can be no stream. `wrap`: what is done to each parcel."""
+        self._wrap = wrap
         self._files: dict[str, Path] = {}
         self._folders = [source for source in sources if source.is_dir()]
         self._encoded: dict[str, bytes] = {}
@@ -60,6 +62,7 @@ class Library:
         """None for a file that is no longer a stream: one broken file must not stop the others."""
         try:
             data = self._encoded.get(name) or self._files[name].read_bytes()
-            return pack(data, name)
-        except (OSError, FormatError):
+            parcel = pack(data, name)
+            return parcel if self._wrap is None else self._wrap(parcel)
+        except (OSError, ValueError):
             return None

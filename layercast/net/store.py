@@ -171,6 +171,12 @@ class Store:
             self.shelves[group] = Shelf(group, log)
         return self.shelves[group]
 
+    def drop(self, group: int) -> None:
+        """Forget a group that has begun, on disk too."""
+        shelf = self.shelves.pop(group)
+        shelf.close()
+        shelf.log.unlink(missing_ok=True)
+
     def finish(self, shelf: Shelf) -> Path:
         """Write the stream of a group as a file; a complete one needs its log no longer.
 

@@ -19,7 +19,7 @@ _COMMANDS = {
     "cut": ("layercast.commands.cut:cut", "Shorten a stream: to a number of bytes or up to a layer."),
     "info": ("layercast.commands.info:info", "Tell what is in a stream."),
     "serve": ("layercast.commands.serve:serve", "Offer streams to receivers."),
-    "send": ("layercast.commands.serve:send", "Send streams to a receiver that waits for them."),
+    "send": ("layercast.commands.send:send", "Send streams to a receiver that waits for them."),
     "receive": ("layercast.commands.receive:receive", "Fetch streams from a peer."),
     "plan": ("layercast.commands.plan:plan", "Tell what each layer would cost on a link, before sending."),
     "key": ("layercast.commands.key:key", "Make a key that seals pictures from end to end."),

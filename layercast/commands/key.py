@@ -24,7 +24,9 @@ def new(output: str) -> None:
     try:
         handle = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise Failure(output, "is there already; a key that is lost opens nothing any more, choose another name") from None
+        raise Failure(
+            output, "is there already; a key that is lost opens nothing any more, choose another name"
+        ) from None
     except OSError as error:
         raise Failure(output, f"cannot be written ({error.strerror}); choose another place") from None
     with os.fdopen(handle, "w") as file:

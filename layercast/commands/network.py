@@ -1,17 +1,21 @@
-"""What the commands that go over a network share: addresses, tokens, what is known of the link, Ctrl-C."""
+"""What the commands that go over a network share: addresses, logs, what is known of the link, Ctrl-C."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import os
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 
+from layercast.commands.report import failing, warn
 from layercast.net.endpoints import Address, Link, parse
+from transport.log import Log, Value
 
 
 def address(ctx: click.Context, param: click.Parameter, value: str) -> Address:
@@ -32,15 +36,45 @@ def parse_region(ctx: click.Context, param: click.Parameter, value: str | None) 
     return x, y, width, height
 
 
-def token_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--token, or the environment; never shown."""
-    return click.option(
-        "--token",
-        metavar="T",
-        default="",
-        envvar="LAYERCAST_TOKEN",
-        help="The secret that the serving end gave.  [environment: LAYERCAST_TOKEN]",
-    )(command)
+def log_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--log, handed on as `log_file`."""
+    return click.option("--log", "log_file", metavar="FILE", help="Write what happens, a line of JSON an event.")(
+        command
+    )
+
+
+def one_way_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--one-way: a pipe that leads one way only."""
+    return click.option("--one-way", is_flag=True, help="The pipe leads one way: nobody answers.")(command)
+
+
+@contextlib.contextmanager
+def logging_to(path: str | None, title: str) -> Iterator[Log | None]:
+    """A log in a file while the body runs, or None. Raises Failure; a disk that fills up later ends the log alone."""
+    if path is None:
+        yield None
+        return
+    from layercast.net.logs import LogFile
+
+    with failing(path):
+        file = LogFile(path, f"layercast {title} {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+    broken = False
+
+    def log(time: float, category: str, name: str, data: Mapping[str, Value]) -> None:
+        nonlocal broken
+        if broken:
+            return
+        try:
+            file(time, category, name, data)
+        except OSError as error:
+            broken = True
+            warn(path, f"the log ends here ({error.strerror})")
+
+    try:
+        yield log
+    finally:
+        with contextlib.suppress(OSError):
+            file.close()
 
 
 def _ice_servers(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,5 +1,4 @@
-"""Options for secrets: tokens that admit, keys that seal. None is ever shown, and a passphrase never stands in a command
-line."""
+"""Options for secrets: tokens that admit, keys that seal. None is ever shown; a passphrase stands in no command line."""
 
 from __future__ import annotations
 
@@ -49,7 +48,9 @@ def seal_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--seal and --seal-passphrase, handed on as `seal`: a SealKey or None."""
 
     @click.option("--seal", "key_file", metavar="KEYFILE", help="Seal end to end with this key (`layercast key new`).")
-    @click.option("--seal-passphrase", "asked", is_flag=True, help=f"The same, by a passphrase: asked for, or {PASSPHRASE}.")
+    @click.option(
+        "--seal-passphrase", "asked", is_flag=True, help=f"The same, by a passphrase: asked for, or {PASSPHRASE}."
+    )
     @functools.wraps(command)
     def with_seal(key_file: str | None, asked: bool, **others: Any) -> Any:
         if key_file is not None and asked:

@@ -1,23 +1,24 @@
-"""`layercast serve` and `layercast send`: streams, and photos made into streams, to peers that ask for them."""
+"""`layercast serve`: streams, and photos made into streams, to peers that ask for them."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import secrets
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from layercast.commands.network import address, link_options, token_option, until_interrupted
-from layercast.commands.report import Failure, failing
+from layercast.commands.network import link_options, log_option, logging_to, until_interrupted
+from layercast.commands.report import Failure
+from layercast.commands.secret import seal_options, token_option
+from layercast.commands.sources import Report, library_of
 
 if TYPE_CHECKING:
     from layercast.net.endpoints import Address, Link
-    from layercast.net.ends import Sending
     from layercast.net.library import Library
     from transport.channels import Channel
+    from transport.limits import LimitsConfig
+    from transport.log import Log
+    from transport.seal import SealKey
 
 WAYS = {
     "udp": "plain UDP",
@@ -40,125 +41,98 @@ def _ways(command: Any) -> Any:
 @_ways
 @click.option("--listen", "at", metavar="HOST:PORT", default="0.0.0.0:4747", show_default=True, help="Where to listen.")
 @click.option("--no-token", is_flag=True, help="Serve whoever comes.")
+@click.option("--max-sessions", type=click.IntRange(min=1), default=256, show_default=True, help="At once, in all.")
+@click.option("--max-per-peer", type=click.IntRange(min=1), default=16, show_default=True, help="At once, of one host.")
 @click.option("--json", "as_json", is_flag=True, help="Lines of JSON.")
 @token_option
+@seal_options
+@log_option
 @link_options
 def serve(
-    sources: tuple[str, ...], ways: str | None, at: str, no_token: bool, as_json: bool, token: str, link: Link
+    sources: tuple[str, ...],
+    ways: str | None,
+    at: str,
+    no_token: bool,
+    max_sessions: int,
+    max_per_peer: int,
+    as_json: bool,
+    token: str,
+    seal: SealKey | None,
+    log_file: str | None,
+    link: Link,
 ) -> None:
     """Offer streams to whoever has the token: files, or all streams of a folder, also those that come later.
 
-    A photo among the files is encoded first. Without --token a new one is made and shown.
+    A photo among the files is encoded first. Without a token a new one is made and shown.
     """
     from layercast.net.endpoints import parse
+    from layercast.net.guard import limits_for
+    from transport.token import make_token
 
     try:
         where = parse(f"{ways or 'udp'}://{at}")
     except ValueError as error:
         raise click.BadParameter(f"{at!r}: {error}", param_hint="--listen") from None
-    library = _library(sources)
-    secret = "" if no_token else token or secrets.token_urlsafe(12)
-    until_interrupted(_serve(where, secret, link, library, _Log(as_json), shows_token=not token and not no_token))
+    library = library_of(sources, seal)
+    secret = "" if no_token else token or make_token()
+    limits = limits_for(max_sessions, max_per_peer)
+    shown = secret if not token else ""
+    with logging_to(log_file, "serve") as log:
+        until_interrupted(_serve(where, secret, link, library, Report(as_json), limits, log, shown))
 
 
-@click.command()
-@click.argument("sources", metavar="FILE...", nargs=-1, required=True)
-@click.argument("url", metavar="URL", callback=address)
-@click.option("--json", "as_json", is_flag=True, help="Lines of JSON.")
-@token_option
-@link_options
-def send(sources: tuple[str, ...], url: Address, as_json: bool, token: str, link: Link) -> None:
-    """Send streams, or photos made into streams, to a peer that runs `layercast receive --listen`."""
-    library = _library(sources)
-    why = until_interrupted(_send(url, token, link, library, _Log(as_json)))
-    if why not in ("delivered", "interrupted"):
-        raise Failure(str(url), f"{why}; run it again, what has arrived is not sent twice")
-
-
-def _library(sources: tuple[str, ...]) -> Library:
-    from layercast.net.library import Library
-
-    paths = [Path(source) for source in sources]
-    for path in paths:
-        with failing(path):
-            Library([path], _encode)
-    return Library(paths, _encode)
-
-
-def _encode(path: Path) -> bytes:
-    from layercast.commands.encode import Wishes, make_stream
-
-    return make_stream(str(path), Wishes())[1]
-
-
-class _Log:
-    """What happens, in lines for a person (stderr) or a script (stdout)."""
-
-    def __init__(self, as_json: bool) -> None:
-        self._as_json = as_json
-
-    def __call__(self, event: str, text: str, **facts: Any) -> None:
-        if self._as_json:
-            click.echo(json.dumps({"event": event, **facts}))
-        else:
-            click.echo(text, err=True)
-
-
-async def _serve(where: Address, token: str, link: Link, library: Library, log: _Log, shows_token: bool) -> str:
+async def _serve(
+    where: Address,
+    token: str,
+    link: Link,
+    library: Library,
+    report: Report,
+    limits: LimitsConfig,
+    log: Log | None,
+    shown: str,
+) -> str:
     from layercast.net.endpoints import listen
     from layercast.net.ends import Sending
+    from layercast.net.guard import Guard, Guarded
+    from transport.log import labelled
 
+    guard = Guard(limits)
     tasks: set[asyncio.Task[None]] = set()
+    count = 0
 
-    async def feed(channel: Channel) -> None:
-        sending = Sending(channel, link, library.find)
-        log("joined", "a receiver came")
-        why = await sending.wait_closed()
-        _log_end(log, sending, why)
+    async def feed(channel: Guarded, number: int) -> None:
+        try:
+            own = labelled(log, session=number) if log is not None else None
+            sending = Sending(channel, link, library.find, log=own)
+            report("joined", "a receiver came")
+            report.tell_end(sending, await sending.wait_closed())
+        finally:
+            guard.release(channel)
 
     def accept(channel: Channel) -> None:
-        task = asyncio.get_running_loop().create_task(feed(channel))
+        nonlocal count
+        found = guard.admit(channel)
+        if isinstance(found, str):
+            report("turned away", f"a receiver was turned away: {found}", why=found)
+            return
+        count += 1
+        task = asyncio.get_running_loop().create_task(feed(found, count))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
     try:
-        listening, at = await listen(where, token, link, accept)
+        listening, at = await listen(where, token, link, accept, limits)
     except (OSError, ValueError) as error:
         raise Failure(str(where), f"cannot be served ({error}); choose another --listen") from None
     names = len(library.names)
-    log("serving", f"serving {names} stream{'s' * (names != 1)} on {at}", url=str(at), streams=names)
-    if shows_token:
-        click.echo(f"token: {token}", err=True)
+    report("serving", f"serving {names} stream{'s' * (names != 1)} on {at}", url=str(at), streams=names)
+    if shown:
+        click.echo(f"token: {shown}", err=True)
     try:
         await asyncio.Event().wait()
     finally:
         for task in tasks:
             task.cancel()
+        guard.close()
         listening.close()
     return "interrupted"
-
-
-def _log_end(log: _Log, sending: Sending, why: str) -> None:
-    stats = sending.sender.stats
-    if sending.feed.refused is not None:
-        log("refused", f"a receiver asked for what there is not: {sending.feed.refused!r}", name=sending.feed.refused)
-    facts = {"streams": len(sending.feed.sent), "packets": stats.packets, "bytes": stats.bytes, "lost": stats.lost}
-    text = f"a receiver left ({why}): {stats.bytes:,} bytes in {stats.packets:,} packets, {stats.lost} lost"
-    log("left", text, why=why, **facts)
-
-
-async def _send(url: Address, token: str, link: Link, library: Library, log: _Log) -> str:
-    from layercast.net.endpoints import connect
-    from layercast.net.ends import Sending
-
-    try:
-        channel = await connect(url, token, link)
-    except (OSError, ValueError) as error:
-        raise Failure(str(url), f"cannot be reached ({error}); check the address") from None
-    sending = Sending(channel, link, library.find)
-    try:
-        why = await sending.wait_closed()
-        _log_end(log, sending, why)
-    finally:
-        channel.close()
-    return "delivered" if sending.feed.sent and sending.sender.idle else why

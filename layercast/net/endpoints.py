@@ -6,6 +6,7 @@
     webrtc://HOST:PORT[/NAME]                 WebRTC; offers and answers over HTTP
     webrtcs://HOST:PORT[/NAME]?pin=SHA256     the same over HTTPS; without a pin, others vouch for the certificate
     pipe:DEVICE[?baud=N], pipe:-              a serial line or radio modem; standard input and output
+    udp-oneway://HOST:PORT[?interface=NAME&hops=N]   UDP where nobody answers; HOST may be a multicast group
 
 NAME chooses one of the streams that are served.
 """
@@ -20,13 +21,15 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from transport.channels import Channel
+from transport.limits import LimitsConfig
 
 if TYPE_CHECKING:
     from transport.channels.quic_base import Settings
     from transport.channels.webrtc import WebRtcConfig
 
 PORT = 4747
-SCHEMES = ("udp", "quic", "wt", "webrtc", "webrtcs", "pipe")
+ONE_WAY = "udp-oneway"
+SCHEMES = ("udp", "quic", "wt", "webrtc", "webrtcs", "pipe", "udp-oneway")
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Address:
     pin: bytes = b""
     device: str = ""
     baud: int | None = None
+    interface: str = ""
+    hops: int = 1
 
     @property
     def on_stdio(self) -> bool:
@@ -92,7 +97,12 @@ def parse(url: str) -> Address:
     pin = options.get("pin", "")
     if pin and not re.fullmatch(r"[0-9a-fA-F]{64}", pin):
         raise ValueError("a pin is the 64 hexadecimal digits that `layercast serve` prints")
-    return Address(scheme, host, port, unquote(parts.path).lstrip("/"), bytes.fromhex(pin))
+    hops = options.get("hops", "1")
+    if not hops.isdecimal() or not 1 <= int(hops) <= 255:
+        raise ValueError("hops are a number from 1 to 255")
+    path = unquote(parts.path).lstrip("/")
+    interface = options.get("interface", "")
+    return Address(scheme, host, port, path, bytes.fromhex(pin), interface=interface, hops=int(hops))
 
 
 async def connect(to: Address, token: str, link: Link) -> Channel:
@@ -103,6 +113,8 @@ async def connect(to: Address, token: str, link: Link) -> Channel:
         return await udp.connect(to.host, to.port, token, rtt=link.rtt or 1.0)
     if to.scheme == "pipe":
         return _open_pipe(to, link)
+    if to.scheme == ONE_WAY:
+        raise ValueError("nobody answers there")
     if to.scheme in ("quic", "wt"):
         from layercast.net.identity import tickets
         from transport.channels import quic, webtransport
@@ -115,12 +127,39 @@ async def connect(to: Address, token: str, link: Link) -> Channel:
     return await _connect_webrtc(to, token, link)
 
 
-async def listen(at: Address, token: str, link: Link, accept: Callable[[Channel], None]) -> tuple[Listening, Address]:
-    """Take peers at an address: what closes it all, and the address as peers have to write it. Raises OSError."""
+async def open_one_way(at: Address, link: Link, sends: bool) -> Channel:
+    """A channel on which nothing comes back: to an address, or from it. Raises OSError, ValueError."""
+    if at.scheme == "pipe":
+        return _open_pipe(at, link, reads=not sends, writes=sends)
+    if at.scheme != ONE_WAY:
+        raise ValueError(f"one way is {ONE_WAY}://HOST:PORT, or pipe: with --one-way")
+    from transport.channels import udp_oneway
+
+    interface = at.interface or None
+    if sends:
+        return await udp_oneway.open_sender(at.host, at.port, hops=at.hops, interface=interface)
+    return await udp_oneway.open_listener(at.host, at.port, interface=interface)
+
+
+async def listen(
+    at: Address,
+    token: str,
+    link: Link,
+    accept: Callable[[Channel], None],
+    limits: LimitsConfig | None = None,
+) -> tuple[Listening, Address]:
+    """Take peers at an address: what closes it all, and the address as peers have to write it. Raises OSError.
+
+    `limits`: how many sessions there may be, of one host and in all, how many bytes one may bring, how long it may be
+    silent; None: what each way allows by itself.
+    """
+    config = limits or LimitsConfig(sessions=16, all_sessions=256)
     if at.scheme == "udp":
+        from transport import admission
         from transport.channels import udp
 
-        listener = await udp.listen(at.host, at.port, accept, token)
+        places = admission.Limits(config.all_sessions, config.sessions, bytes=config.bytes)
+        listener = await udp.listen(at.host, at.port, accept, token, places)
         return listener, replace(at, port=listener.address[1])
     if at.scheme in ("quic", "wt"):
         from layercast.net.identity import certificate
@@ -128,13 +167,13 @@ async def listen(at: Address, token: str, link: Link, accept: Callable[[Channel]
 
         shown = certificate(browsers=at.scheme == "wt")
         way = quic.serve if at.scheme == "quic" else webtransport.serve
-        serving = await way(at.host, at.port, accept, shown, token, settings=_settings(link))
+        serving = await way(at.host, at.port, accept, shown, token, settings=_settings(link), most=config.all_sessions)
         return serving, replace(at, port=serving.port, pin=shown.fingerprint)
     if at.scheme == "pipe":  # whoever is at its other end is there already
         channel = _open_pipe(at, link)
         accept(channel)
         return channel, at
-    return await _listen_webrtc(at, token, link, accept)
+    return await _listen_webrtc(at, token, link, accept, config)
 
 
 async def _connect_webrtc(to: Address, token: str, link: Link) -> Channel:
@@ -151,7 +190,7 @@ async def _connect_webrtc(to: Address, token: str, link: Link) -> Channel:
 
 
 async def _listen_webrtc(
-    at: Address, token: str, link: Link, accept: Callable[[Channel], None]
+    at: Address, token: str, link: Link, accept: Callable[[Channel], None], limits: LimitsConfig
 ) -> tuple[Listening, Address]:
     from layercast.net.identity import certificate, certificate_file
     from transport.channels import signalling
@@ -160,7 +199,15 @@ async def _listen_webrtc(
     tls = signalling.server_tls(str(certificate_file(browsers=False))) if shown else None
     own = None if at.host in ("", "0.0.0.0", "::") else (at.host,)
     serving = await signalling.serve(
-        at.host, at.port, signalling.Signalling(accept, token, _webrtc(link, addresses=own)), tls
+        at.host,
+        at.port,
+        signalling.Signalling(
+            accept,
+            token,
+            _webrtc(link, addresses=own),
+            signalling.Limits(sessions=limits.all_sessions, sessions_per_host=limits.sessions),
+        ),
+        tls,
     )
     return serving, replace(at, port=serving.port, pin=shown.fingerprint if shown else b"")
 
@@ -184,13 +231,13 @@ def _settings(link: Link) -> Settings:
     return Settings(LinkProfile(link.rate, link.rtt if link.rtt is not None else 0.1))
 
 
-def _open_pipe(at: Address, link: Link) -> Channel:
+def _open_pipe(at: Address, link: Link, reads: bool = True, writes: bool = True) -> Channel:
     from transport.channels.pipe import LARGEST, FilePipe, open_serial
 
     largest = link.packet or LARGEST
     if at.on_stdio:
-        return FilePipe(0, 1, largest)
+        return FilePipe(0 if reads else None, 1 if writes else None, largest)
     if at.baud is not None:
         return open_serial(at.device, at.baud, largest)
     device = os.open(at.device, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-    return FilePipe(device, device, largest)
+    return FilePipe(device if reads else None, device if writes else None, largest)

@@ -4,7 +4,7 @@ the store's files."""
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from codec import plan
@@ -13,16 +13,18 @@ from layercast.net.parcel import ABOUT, ORDER
 from layercast.net.sealing import Unsealing
 from layercast.net.store import Shelf, Store
 from player.items import key_of
-from transport import Ended, GroupStarted, ItemReceived, Receiver
+from transport import Ended, GroupStarted, ItemReceived, Receiver, SenderNamed
 
 Region = tuple[int, int, int, int]
 """x, y, width, height in pixels."""
+MOST_UNREADABLE = 4096
 UNREADABLE = "what comes cannot be read: it is sealed, or of another version"
 
 
 @dataclass(frozen=True)
 class Change:
-    """Something came. `what`: started, item, complete (the whole stream) or ended.
+    """Something came. `what`: started, item, complete (the whole stream), named (the sender: `text`), unwritten (why:
+    `text`) or ended.
 
     Of an item: its key, its layer if it is a chunk, how many bytes are new and whether it is whole now.
     """
@@ -33,14 +35,22 @@ class Change:
     layer: str | None = None
     size: int = 0
     whole: bool = False
+    text: str = ""
 
 
 class Fetch:
     """Fills a store through a receiver. `upto`: last class wanted, 0 .. 3."""
 
     def __init__(
-        self, receiver: Receiver | Unsealing, store: Store, upto: int = 3, topic: str = "", region: Region | None = None
+        self,
+        receiver: Receiver | Unsealing,
+        store: Store,
+        upto: int = 3,
+        topic: str = "",
+        region: Region | None = None,
+        listens: bool = False,
     ) -> None:
+        """`listens`: nobody is asked for anything, and groups that cannot be read are left out."""
         self.receiver = receiver
         self.store = store
         self.ended: str | None = None  # why there is no more: empty if all has come
@@ -48,6 +58,8 @@ class Fetch:
         self._topic = topic
         self._region = region
         self._begun: set[int] = set()
+        self._listens = listens
+        self.unreadable: set[int] = set()
 
     def begin(self) -> None:
         """Tell the sender what is here from before and what is wanted."""
@@ -76,6 +88,8 @@ class Fetch:
                     yield Change("started", shelf)
                 case ItemReceived(key, payload, complete):
                     yield from self._keep(key, payload, complete)
+                case SenderNamed(name):
+                    yield Change("named", text=name)
                 case Ended(why):
                     self.ended = self.ended or why
                     yield Change("ended")
@@ -95,7 +109,7 @@ class Fetch:
         shelf.put((cls, index), payload, complete)
         self._begun.add(group)
         if (cls, index) == ABOUT and complete and shelf.about is None:
-            self._refuse()
+            self._refuse(group)
             return
         yield Change("item", shelf, key, layer_of(index), len(payload) - before, complete)
         if (cls, index) == ORDER and complete and self._region is not None:
@@ -105,8 +119,30 @@ class Fetch:
                 self.store.finish(shelf)
                 yield Change("complete", shelf)
 
-    def _refuse(self) -> None:
+    def put_away(self, group: int) -> None:
+        """Keep a group on disk alone, as far as it has come."""
+        shelf = self.store.shelves.get(group)
+        if shelf is not None:
+            self.write([group])
+            shelf.keep_parts()
+            self.store.park(group)
+        self._begun.discard(group)
+
+    def write(self, groups: Iterable[int]) -> None:
+        """Write as files what is here of groups that are not complete. Raises OSError or FileError."""
+        for group in groups:
+            shelf = self.store.shelves.get(group)
+            if shelf is not None and not shelf.complete:
+                with contextlib.suppress(FormatError):
+                    self.store.finish(shelf)
+
+    def _refuse(self, group: int) -> None:
         """What should name a stream does not: nothing of it is what it seems, so nothing is kept."""
+        if self._listens:
+            if len(self.unreadable) < MOST_UNREADABLE:
+                self.unreadable.add(group)
+            self.store.drop(group)
+            return
         self.ended = UNREADABLE
         for group in self._begun:
             if group in self.store.shelves and self.store.shelves[group].about is None:

@@ -79,6 +79,8 @@ def _line(change: Change) -> dict[str, Any]:
         line |= {"held": change.shelf.held, "of": about.size if about else None}
     if change.what == "item":
         line |= {"layer": change.layer, "bytes": change.size, "whole": change.whole}
+    if change.text:
+        line |= {"text": change.text}
     if change.what == "complete" and change.shelf is not None and change.shelf.file is not None:
         line |= {"file": str(change.shelf.file)}
     return line

@@ -152,24 +152,38 @@ class Store:
         except OSError as error:
             raise FileError(f"cannot be made a folder ({error.strerror}); choose another place") from None
         self.shelves: dict[int, Shelf] = {}
+        self.parked: set[int] = set()
+        """Groups that have begun and are on disk alone; `shelf` takes them up."""
         self.done: dict[int, tuple[bytes, list[Run]]] = self._read_done()
 
-    def resume(self) -> None:
-        """Take up the groups that an earlier run began."""
+    def resume(self, lazily: bool = False) -> None:
+        """Take up the groups that an earlier run began; `lazily`: each when it is asked for."""
         for log in sorted(self._logs.glob("*.part")):
             with contextlib.suppress(ValueError, OSError):
                 group = int(log.stem, 16)
-                if group not in self.done:
+                if group not in self.done and lazily:
+                    self.parked.add(group)
+                elif group not in self.done:
                     self.shelves[group] = shelf = Shelf(group, log)
                     shelf.load()
 
     def shelf(self, group: int) -> Shelf:
         """The place of a group, made when it is new."""
         if group not in self.shelves:
-            log = self._logs / f"{group:08x}.part"
-            log.unlink(missing_ok=True)  # of a run that is not to be resumed
-            self.shelves[group] = Shelf(group, log)
+            self.shelves[group] = shelf = Shelf(group, self._logs / f"{group:08x}.part")
+            if group in self.parked:
+                self.parked.remove(group)
+                shelf.load()
+            else:
+                shelf.log.unlink(missing_ok=True)  # of a run that is not to be resumed
         return self.shelves[group]
+
+    def park(self, group: int) -> None:
+        """Keep a group on disk alone."""
+        shelf = self.shelves.pop(group)
+        shelf.close()
+        if group not in self.done and shelf.log.exists():
+            self.parked.add(group)
 
     def drop(self, group: int) -> None:
         """Forget a group that has begun, on disk too."""
@@ -191,6 +205,7 @@ class Store:
             shelf.close()
             keys = [[cls, run.start, run.step, len(run)] for cls, run in runs_of(shelf.items)]
             write_whole(self._logs / f"{shelf.group:08x}.done", msgpack.packb([shelf.preamble, path.name, keys]))
+            self.done[shelf.group] = (shelf.preamble, list(runs_of(shelf.items)))
             shelf.log.unlink(missing_ok=True)
         return path
 

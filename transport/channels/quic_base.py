@@ -185,6 +185,12 @@ class QuicEnd(QuicConnectionProtocol):
         """Bytes in aioquic's queues; more than 0 too as long as nothing can be sent at all."""
         return self._held_back + sum(map(len, self._quic._datagrams_pending))
 
+    @property
+    def peer_address(self) -> tuple[Any, ...] | None:
+        """The peer's address as the socket has it; None before anything came."""
+        found: tuple[Any, ...] | None = self._quic.get_peer_address()
+        return found
+
     def send(self, data: bytes) -> None:
         if len(data) > self.largest:
             raise ValueError(f"a datagram of {len(data)} B on a channel for {self.largest}")

@@ -1,4 +1,4 @@
-"""Options for secrets: tokens that admit, keys that seal. None is ever shown; a passphrase stands in no command line."""
+"""Options for secrets: tokens that admit, keys that seal. None is shown; a passphrase stands in no command line."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ import asyncio
 import shutil
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from layercast.net.endpoints import Link
 from layercast.net.fetch import Change, Fetch
@@ -26,6 +27,8 @@ from transport.log import Log, Trace
 from transport.seal import SealKey
 from transport.symbols import Repair
 
+BACKLOG = 64
+"""Streams that a camera's sender has under way."""
 OPEN = 64
 """Unfinished groups that a listener keeps in memory."""
 RESERVE = 256_000_000
@@ -48,15 +51,18 @@ class _Logged:
         return self._trace.sent(self._sender.poll_transmit(now), now)
 
 
-def broadcast_config(
-    channel: Channel,
-    link: Link,
-    loss: float,
-    burst: float | None,
-    name: str,
-    carousel: bool,
-    newest_first: bool = False,
-) -> BroadcastConfig:
+@dataclass(frozen=True)
+class OneWay:
+    """What is expected of a one-way link and wanted of its sender: see `BroadcastConfig`."""
+
+    loss: float = 0.1
+    burst: float | None = None
+    name: str = ""
+    carousel: bool = False
+    newest_first: bool = False
+
+
+def broadcast_config(channel: Channel, link: Link, wishes: OneWay) -> BroadcastConfig:
     """Raises ValueError for figures that cannot be. The link's rate must be known."""
     assert link.rate is not None
     size = link.packet or packet_size(link.rate)
@@ -64,11 +70,11 @@ def broadcast_config(
         rate=link.rate,
         packet_size=min(size, channel.largest),
         overhead=channel.overhead,
-        loss=loss,
-        burst=burst,
-        turns=None if carousel else 1,
-        name=name,
-        newest_first=newest_first,
+        loss=wishes.loss,
+        burst=wishes.burst,
+        turns=None if wishes.carousel else 1,
+        name=wishes.name,
+        newest_first=wishes.newest_first,
     )
 
 
@@ -78,7 +84,7 @@ class Broadcasting:
     def __init__(self, channel: Channel, config: BroadcastConfig, log: Log | None = None) -> None:
         self.channel = channel
         self.sender = BroadcastSender(config)
-        self.sent: set[int] = set()
+        self.sent: dict[int, None] = {}
         self._sent_all = asyncio.Event()
         self._driver = Driver(_Logged(self.sender, log), channel, self._after)
         self._driver.start()
@@ -87,16 +93,19 @@ class Broadcasting:
         """One more stream."""
         if parcel.group in self.sent:
             return
-        self.sent.add(parcel.group)
+        self.sent[parcel.group] = None
         self.sender.start_group(parcel.group, parcel.preamble)
         for item in parcel.items:
             self.sender.submit(item)
         self._sent_all.clear()
         self._driver.wake()
 
-    def cancel(self, group: int) -> None:
-        """Send no more of a stream."""
-        self.sender.cancel(group)
+    def add_latest(self, parcel: Parcel) -> None:
+        """One more stream; if BACKLOG of them are still being sent, the oldest is given up."""
+        under_way = [group for group in self.sent if self.sender.program(group) is not None]
+        if len(under_way) >= BACKLOG:
+            self.sender.cancel(under_way[0])
+        self.add(parcel)
 
     async def wait_sent(self) -> None:
         """Until everything has left, or the channel has closed."""

@@ -237,6 +237,11 @@ class Sender:
         self.stats.bytes += size
 
     @property
+    def ends_told(self) -> int:
+        """How often the receiver was told that it has all; 0 before, and again once it wants more."""
+        return ENDS - self._ends_left if self._finished else 0
+
+    @property
     def _end_due(self) -> float | None:
         begun = self._wants.begun or not self.config.wait_for_request
         return self._end_at if self._ends_left and begun and self.idle else None

@@ -138,6 +138,7 @@ async def _listen(url: Address, token: str, link: Link, make: _Make) -> str:
     from layercast.net.endpoints import listen
 
     tasks: set[asyncio.Task[None]] = set()
+    over = asyncio.Event()  # a pipe has one peer: when that has sent all, nobody else will come
 
     async def take(channel: Channel) -> None:
         receiving = make(channel)
@@ -147,6 +148,8 @@ async def _listen(url: Address, token: str, link: Link, make: _Make) -> str:
                 click.echo(f"layercast: a sender was left: {why}; {_remedy(why)}", err=True)
         finally:
             receiving.fetch.finish()
+            if url.scheme == "pipe":
+                over.set()
 
     def accept(channel: Channel) -> None:
         task = asyncio.get_running_loop().create_task(take(channel))
@@ -159,12 +162,12 @@ async def _listen(url: Address, token: str, link: Link, make: _Make) -> str:
         raise Failure(str(url), f"cannot be listened on ({error}); choose another address") from None
     click.echo(f"listening on {at}", err=True)
     try:
-        await asyncio.Event().wait()
+        await over.wait()
     finally:
         for task in tasks:
             task.cancel()
         listening.close()
-    return "interrupted"
+    return "complete"
 
 
 async def _hear(

@@ -196,7 +196,7 @@ async def _send(
         channel = await connect(url, token, link)
     except (OSError, ValueError) as error:
         raise Failure(str(url), f"cannot be reached ({error}); check the address") from None
-    sending = Sending(channel, link, library.find, newest_first=newest_first, log=log)
+    sending = Sending(channel, link, library.find, leaves=True, newest_first=newest_first, log=log)
     try:
         why = await sending.wait_closed()
         report.tell_end(sending, why)

@@ -21,6 +21,8 @@ REQUEST = 200
 """Largest packet of a request, bytes: a second of a very thin link at most."""
 LARGEST = 1100
 """Largest packet, bytes, of a link of which nothing is known."""
+LEAVE_AFTER = 3
+"""Ends told (at once, after 1 s, after 2 more) before a sender that leaves by itself has left."""
 FIRST_RTT = 1.0
 """Seconds assumed of one."""
 FOREIGN = "the seal does not open: it was made with another key, or there is none"
@@ -36,11 +38,15 @@ class Sending:
         find: Find,
         ends: bool = True,
         *,
+        leaves: bool = False,
         newest_first: bool = False,
         noted: Callable[[Event], None] | None = None,
         log: Log | None = None,
     ) -> None:
-        """`noted` is called with what became of items; `find` and `ends` are those of `Feed`."""
+        """`noted` is called with what became of items; `find` and `ends` are those of `Feed`.
+
+        leaves: close once the end was told a few times, where the channel does not tell that the receiver has left.
+        """
         size = link.packet or (packet_size(link.rate) if link.rate is not None else LARGEST)
         config = SenderConfig(
             packet_size=min(size, channel.largest),
@@ -53,6 +59,7 @@ class Sending:
         self.channel = channel
         self.sender = Sender(config, log)
         self.feed = Feed(self.sender, find, ends, noted)
+        self._leaves = leaves
         self._driver = Driver(self.sender, channel, self._after)
         self._driver.start()
 
@@ -80,6 +87,8 @@ class Sending:
         self.feed.take()
         if len(self.feed.sent) > begun:
             self._driver.wake()
+        if self._leaves and self.sender.ends_told >= LEAVE_AFTER:
+            self.channel.close()
 
 
 class Receiving:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import random
+import select
 import signal
 import subprocess
 import sys
+import threading
+import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -137,3 +141,32 @@ def test_a_pair_of_pipes_carries_a_folder(folder: Path, tmp_path: Path) -> None:
             os.close(end)
         assert receiving.wait(60) == 0 and sending.wait(60) == 0
     assert same(folder, tmp_path / "in")
+
+
+def test_a_line_that_stays_open_ends_both_programs(folder: Path, tmp_path: Path) -> None:
+    """A serial line, here two pseudo terminals joined: nobody hears that the other end has left."""
+    ends = [pty.openpty() for _ in range(2)]
+    for pair in ends:
+        tty.setraw(pair[1])
+    names = [os.ttyname(pair[1]) for pair in ends]
+    stop = threading.Event()
+    joiner = threading.Thread(target=join, args=(ends[0][0], ends[1][0], stop), daemon=True)
+    joiner.start()
+    receive = layercast("receive", f"pipe:{names[1]}", "-o", tmp_path / "in", "--listen")
+    with subprocess.Popen(receive, env=environment(), stderr=subprocess.PIPE, text=True) as receiving:
+        assert receiving.stderr is not None and "listening" in receiving.stderr.readline()
+        send = run("send", *sorted(folder.glob("*.lcast")), f"pipe:{names[0]}", "--rate", "1000000")
+        assert receiving.wait(60) == 0 and send.returncode == 0, send.stderr
+    stop.set()
+    joiner.join()
+    for one, other in ends:
+        os.close(one)
+        os.close(other)
+    assert same(folder, tmp_path / "in")
+
+
+def join(one: int, other: int, stop: threading.Event) -> None:
+    """Carry bytes between two terminals' far ends until told to stop."""
+    while not stop.is_set():
+        for here in select.select([one, other], [], [], 0.1)[0]:
+            os.write(other if here == one else one, os.read(here, 4096))

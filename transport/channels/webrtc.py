@@ -16,6 +16,7 @@ import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import unquote
 
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
@@ -199,7 +200,9 @@ class WebRtcChannel:
         return self._inbox.popleft() if self._inbox else None
 
     def close(self) -> None:
-        self._end("closed here")
+        if self._closed is None:
+            self._say_goodbye()
+            self._end("closed here")
 
     async def wait_closed(self) -> str:
         """Why the channel has closed, as soon as it has."""
@@ -211,7 +214,7 @@ class WebRtcChannel:
     async def wait_released(self) -> None:
         """Until everything is released after the channel has closed: sockets, and a relay's allocation."""
         if self._release is not None:
-            await asyncio.shield(self._release)
+            await asyncio.wait([self._release])
 
     # --- what the library tells ---
 
@@ -249,10 +252,27 @@ class WebRtcChannel:
         elif state == "closed":
             self._end("closed by the peer")
 
+    def _say_goodbye(self) -> None:
+        """Tell the peer now: where the event loop ends with this call, nothing else will. Over a relay it may take
+        turns of the loop, and is left to the library."""
+        if not self.open:
+            return
+        goodbye = self._sctp._abort()
+        try:
+            goodbye.send(None)
+        except StopIteration:
+            pass
+        finally:
+            goodbye.close()
+
     def _end(self, why: str) -> None:
+        """Closed; release everything. aiortc does so by itself when DTLS ends, and of two that do it at once the second
+        waits for the first, for ever if that is cancelled: so there is one."""
         if self._closed is not None:
             return
         self._closed = why
-        self._release = asyncio.ensure_future(self._peer.close())
+        peer: Any = self._peer
+        self._release = peer._RTCPeerConnection__closeTask or asyncio.ensure_future(self._peer.close())
+        peer._RTCPeerConnection__closeTask = self._release
         self._changed.set()
         self.wake()

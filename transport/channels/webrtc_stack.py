@@ -243,8 +243,9 @@ class Association(RTCSctpTransport):
         """aiortc's window falls to a packet or four a round trip with each loss, and grows only while it is full, which
         a paced sender never lets it be. Pace is the sender's affair, so the window here is fixed."""
         self._cwnd = WINDOW
+        full = bool(self.waiting)
         await super()._transmit()
-        if not self.waiting:
+        if full and not self.waiting:
             self.drained()
 
     async def _send_chunk(self, chunk: Chunk) -> None:

@@ -299,6 +299,18 @@ def test_a_close_is_heard() -> None:
     assert play(story) == ("closed here", "closed by the peer")
 
 
+def test_a_goodbye_leaves_even_if_the_loop_ends_with_it() -> None:
+    async def story(pair: Pair) -> str | None:
+        await pair.open()
+        pair.far.close()
+        assert pair.far._release is not None
+        pair.far._release.cancel()  # as asyncio.run does with all that is left
+        await asyncio.sleep(1)
+        return pair.near.closed
+
+    assert play(story) == "closed by the peer"
+
+
 # --- hostile peers ---
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 from pathlib import Path
 
 import av
@@ -11,7 +13,8 @@ import pytest
 
 import layercast
 from layercast.net.spool import Spool
-from tests.net.processes import run, waiting
+from tests.net.processes import environment, run, waiting
+from tests.net.processes import layercast as layercast_command
 
 
 @pytest.fixture(autouse=True)
@@ -66,3 +69,18 @@ def test_a_source_that_is_none_is_one_clear_line(tmp_path: Path) -> None:
     with waiting("receive", "udp://127.0.0.1:0", "-o", tmp_path / "in", "--listen") as (url, _):
         done = run("send", "--camera", "rtsp://me:secret@127.0.0.1:1/x", url)
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and "secret" not in done.stderr, done.stderr
+
+
+def test_an_interrupt_ends_in_order(video: Path, tmp_path: Path) -> None:
+    with waiting("receive", "udp://127.0.0.1:0", "-o", tmp_path / "in", "--listen") as (url, _):
+        send = layercast_command("send", "--video", video, "--every", "0", url, "--rate", "2000", "--json")
+        with subprocess.Popen(send, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout is not None and process.stderr is not None
+            assert b"taken" in process.stdout.readline()
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+            own = children.read_text().split() if children.exists() else []
+            encoders = [child for child in own if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 0
+            assert process.stderr.read() == b""
+    assert not any(Path(f"/proc/{child}").exists() for child in encoders)

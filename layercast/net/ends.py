@@ -15,6 +15,7 @@ from transport.channels import Channel
 from transport.driver import Driver
 from transport.events import Event
 from transport.log import Log
+from transport.pace import PACKET_TIME
 from transport.seal import SealKey
 
 REQUEST = 200
@@ -47,7 +48,7 @@ class Sending:
 
         leaves: close once the end was told a few times, where the channel does not tell that the receiver has left.
         """
-        size = link.packet or (packet_size(link.rate) if link.rate is not None else LARGEST)
+        size = link.packet or (_size(link.rate, channel.overhead) if link.rate is not None else LARGEST)
         config = SenderConfig(
             packet_size=min(size, channel.largest),
             overhead=channel.overhead,
@@ -133,3 +134,8 @@ class Receiving:
                 self.fetch.ended = f"{self._unsealing.damaged} items came damaged, their seal does not open"
         if self.fetch.ended is not None and not self._stays:
             self.channel.close()
+
+
+def _size(rate: float, overhead: int) -> int:
+    """Packets of 0.2 s, or longer ones where the channel adds so much that short ones would waste the link."""
+    return max(packet_size(rate), int(min(5 * overhead, 2 * PACKET_TIME * rate / 8 - overhead)))

@@ -26,6 +26,9 @@ from transport.schedule import Key
 from transport.symbols import MAX_REBUILT, BlockKey, Rebuilt, Repair
 from transport.wants import Asking
 
+CLOSED = 1 << 16
+"""Closed groups remembered."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReceiverConfig:
@@ -71,6 +74,7 @@ class Receiver:
         self._trace = Trace(log)
         self.stats = ReceiverStats()
         self._preambles: dict[int, bytes | None] = {}
+        self._closed: dict[int, None] = {}
         self._items: dict[Key, Assembly] = {}
         self._done: set[Key] = set()
         self._held = 0
@@ -146,12 +150,15 @@ class Receiver:
         self.stats.packets += 1
         self.stats.bytes += len(data)
         segments = packet.segments if isinstance(packet, wire.Data) else ()
-        if self._beyond_limits(packet.group, len(segments), len(data)):
+        closed = packet.group in self._closed
+        if not closed and self._beyond_limits(packet.group, len(segments), len(data)):
             self.stats.refused += 1
             return
         if packet.number is not None:
             urgent = any(segment.cls == BASE for segment in segments)
             self.stats.repeated += self._acks.handle_number(packet.number, urgent, len(data), now)
+        if closed:
+            return
         self._preambles.setdefault(packet.group, None)
         if isinstance(packet, Repair):
             self._handle_repair(packet, now)
@@ -205,6 +212,14 @@ class Receiver:
         self._done = {key for key in self._done if key[0] != group}
         self._preambles.pop(group, None)
         self._blocks.forget(group)
+
+    def close(self, group: int) -> None:
+        """The application has all that it wants of a group: what still comes of it is acknowledged and dropped, and it
+        takes no place any more."""
+        self.forget(group)
+        self._closed[group] = None
+        if len(self._closed) > CLOSED:
+            del self._closed[next(iter(self._closed))]
 
     def _beyond_limits(self, group: int, segments: int, size: int) -> bool:
         if group not in self._preambles and len(self._preambles) >= self.config.max_groups:

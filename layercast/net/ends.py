@@ -22,6 +22,8 @@ REQUEST = 200
 """Largest packet of a request, bytes: a second of a very thin link at most."""
 LARGEST = 1100
 """Largest packet, bytes, of a link of which nothing is known."""
+GENEROUS = {"max_groups": 1 << 16, "max_items": 1 << 21, "max_bytes": 256 << 20}
+"""What a receiver takes from a sender that it has gone to: the first layers of a whole folder come before any other."""
 LEAVE_AFTER = 3
 """Ends told (at once, after 1 s, after 2 more) before a sender that leaves by itself has left."""
 FIRST_RTT = 1.0
@@ -110,7 +112,7 @@ class Receiving:
     ) -> None:
         """`stays`: go on after the sender has told the end. `seal`: what comes is opened with this key."""
         self.channel = channel
-        self.receiver = Receiver(ReceiverConfig(packet_size=min(REQUEST, channel.largest)), log)
+        self.receiver = Receiver(ReceiverConfig(packet_size=min(REQUEST, channel.largest), **GENEROUS), log)
         self._unsealing = Unsealing(self.receiver, seal) if seal is not None else None
         self.fetch = Fetch(self._unsealing or self.receiver, store, upto, topic, region)
         self._changed = changed

@@ -20,6 +20,9 @@ Region = tuple[int, int, int, int]
 MOST_UNREADABLE = 4096
 UNREADABLE = "what comes cannot be read: it is sealed, or of another version"
 
+MOST_TOLD = 30_000
+"""Runs of items held from before that a sender is told of: about what it keeps note of."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -65,14 +68,19 @@ class Fetch:
         """Tell the sender what is here from before and what is wanted."""
         if self._topic:
             self.receiver.ask_for(self._topic)
-        for group, (preamble, runs) in self.store.done.items():
-            held = {(cls, index): (b"", True) for cls, run in runs for index in run}
-            self.receiver.resume(group, preamble, held)
         for shelf in self.store.shelves.values():
-            if shelf.complete:  # ended between its last item and its file
+            if shelf.complete and shelf.group not in self.store.done:  # ended between its last item and its file
                 with contextlib.suppress(FormatError):
                     self.store.finish(shelf)
-            self.receiver.resume(shelf.group, shelf.preamble, shelf.items)
+            if shelf.group not in self.store.done:
+                self.receiver.resume(shelf.group, shelf.preamble, shelf.items)
+        told = 0
+        for group, (preamble, runs) in reversed(self.store.done.items()):
+            told += len(runs)
+            if told <= MOST_TOLD:  # what a sender is not told comes once more and is dropped
+                held = {(cls, index): (b"", True) for cls, run in runs for index in run}
+                self.receiver.resume(group, preamble, held)
+            self.receiver.close(group)
         self.receiver.want(self._upto)
 
     def take(self) -> Iterator[Change]:
@@ -117,6 +125,8 @@ class Fetch:
         if complete and shelf.complete:
             with contextlib.suppress(FormatError):
                 self.store.finish(shelf)
+                if group in self.store.done:
+                    self.receiver.close(group)
                 yield Change("complete", shelf)
 
     def put_away(self, group: int) -> None:

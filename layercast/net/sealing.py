@@ -74,6 +74,11 @@ class Unsealing:
         }
         self._receiver.resume(group, preamble, sealed)
 
+    def close(self, group: int) -> None:
+        """As `Receiver.close`."""
+        self.forget(group)
+        self._receiver.close(group)
+
     def forget(self, group: int) -> None:
         """Drop all that is known of a group."""
         self._receiver.forget(group)

@@ -46,6 +46,7 @@ class Shelf:
     order: list[ItemKey] = field(default_factory=list)
     file: Path | None = None
     _out: BinaryIO | None = None
+    _released: int = 0
 
     def put(self, key: ItemKey, payload: bytes, complete: bool) -> None:
         """Keep an item; one that is complete goes to disk at once. Raises OSError when the disk does not take it."""
@@ -77,10 +78,15 @@ class Shelf:
             self._out.close()
             self._out = None
 
+    def release(self) -> None:
+        """The file stands: the payloads need no memory any more."""
+        self._released = self.held
+        self.items = dict.fromkeys(self.items, (b"", True))
+
     @property
     def held(self) -> int:
         """Payload bytes here."""
-        return sum(len(payload) for payload, _ in self.items.values())
+        return self._released + sum(len(payload) for payload, _ in self.items.values())
 
     @property
     def complete(self) -> bool:
@@ -196,6 +202,8 @@ class Store:
 
         Raises FileError, and FormatError for a group of which not even the header is here.
         """
+        if shelf.file is not None and shelf.group in self.done:
+            return shelf.file
         data = shelf.stream()
         path = shelf.file or self._free_name(shelf)
         write_whole(path, data)
@@ -207,6 +215,7 @@ class Store:
             write_whole(self._logs / f"{shelf.group:08x}.done", msgpack.packb([shelf.preamble, path.name, keys]))
             self.done[shelf.group] = (shelf.preamble, list(runs_of(shelf.items)))
             shelf.log.unlink(missing_ok=True)
+            shelf.release()
         return path
 
     def _free_name(self, shelf: Shelf) -> Path:

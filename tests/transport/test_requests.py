@@ -1,7 +1,7 @@
 """What a receiver asks for is what it gets: two real ends, requests lost and doubled on the way."""
 
 from tests.transport.pair import Pair, dropping
-from transport import NOTHING, Ended, Item, LevelWanted, Receiver, SenderConfig, TopicWanted
+from transport import NOTHING, Ended, Item, LevelWanted, Receiver, ReceiverConfig, SenderConfig, TopicWanted
 from transport.control import Level, Request
 from transport.wants import MAX_GROUPS, Wants
 
@@ -148,3 +148,16 @@ def test_the_end_is_told_and_told_anew_after_more() -> None:
     again = [time for time, event in pair.events if event == Ended()]
     assert len(keys(pair, 1)) == 16 and again[-1] > asked and len(again) <= 12
     assert pair.sender.next_timer() is None
+
+
+def test_closed_groups_take_no_place_and_are_acknowledged() -> None:
+    pair = Pair(SenderConfig(rate=1e6), receiving=ReceiverConfig(max_groups=4, max_items=40))
+    for group in range(100):
+        pair.submit(*layers(group))
+        pair.drive(pair.now + 5)
+        assert len(keys(pair, group)) == 16
+        pair.receiver.close(group)
+    late = pair.sent[0][3][1]
+    pair.receiver.handle_datagram(late, pair.now)
+    assert pair.receiver.next_event() is None and pair.receiver.stats.refused == 0
+    assert pair.sender.idle and pair.receiver.poll_transmit(pair.now + 2) is not None

@@ -9,7 +9,7 @@ from layercast.net.fetch import Change, Fetch
 from layercast.net.store import Store
 from tests.fuzz.parsers import streams
 from tests.transport.pair import Middle, Pair
-from transport import SenderConfig
+from transport import Receiver, SenderConfig
 
 PARCELS = [parcel.pack(data, f"photo {n}.lcast") for n, data in enumerate(streams()[:3])]
 
@@ -80,5 +80,17 @@ def test_ended_at_any_moment_and_resumed_nothing_is_fetched_twice(tmp_path: Path
     last.drive()
     fetched += last.fetched()
     assert len(fetched) == len(set(fetched)) == total
+    for packed, data in zip(PARCELS, streams()[:3], strict=True):
+        assert (tmp_path / packed.name).read_bytes() == data
+
+
+def test_a_complete_stream_stays_on_disk_alone(tmp_path: Path) -> None:
+    link = Link(tmp_path)
+    link.drive()
+    for shelf in link.store.shelves.values():
+        assert shelf.complete and shelf.held > 1000 and not any(payload for payload, _ in shelf.items.values())
+    again = Fetch(Receiver(), link.store)
+    again.begin()
+    again.finish()
     for packed, data in zip(PARCELS, streams()[:3], strict=True):
         assert (tmp_path / packed.name).read_bytes() == data

@@ -7,12 +7,17 @@ import multiprocessing
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
 
 import click
 
 from layercast.bench import work
 from layercast.bench.report import Report, Table
+
+if TYPE_CHECKING:
+    from transport import Item, Receiver
 
 RATE = 50_000.0
 GOALS = {"udp": None, "quic": 500, "wt": None, "webrtc": 200}
@@ -36,7 +41,7 @@ class Load:
         return 0.5 * self.receivers * self.seconds / self.cpu
 
 
-def _bulk(seconds: float) -> list:  # type: ignore[type-arg]
+def _bulk(seconds: float) -> list[Item]:
     from transport import Item
 
     count = int(RATE / 8 * seconds / PIECE) + 20
@@ -87,7 +92,7 @@ async def _receive(at: object, receivers: int, done: Callable[[], bool]) -> None
     for _ in range(receivers):
         receiver = Receiver()
         receiver.want(3)
-        driver = Driver(receiver, await connect(at, TOKEN, Link(rate=RATE)), lambda r=receiver: _drain(r))  # type: ignore[misc]
+        driver = Driver(receiver, await connect(at, TOKEN, Link(rate=RATE)), partial(_drain, receiver))
         driver.start()
         drivers.append(driver)
     while not done():
@@ -96,10 +101,7 @@ async def _receive(at: object, receivers: int, done: Callable[[], bool]) -> None
         driver.channel.close()
 
 
-def _drain(receiver: object) -> None:
-    from transport import Receiver
-
-    assert isinstance(receiver, Receiver)
+def _drain(receiver: Receiver) -> None:
     while receiver.next_event() is not None:
         pass
 

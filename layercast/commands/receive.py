@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -211,7 +212,7 @@ def _remedy(why: str) -> str:
 
 
 @contextlib.contextmanager
-def _shown(progress: Progress):  # type: ignore[no-untyped-def]
+def _shown(progress: Progress) -> Iterator[None]:
     """A live table on a terminal, nothing elsewhere."""
     if progress.as_json or not sys.stderr.isatty():
         yield

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Hashable
 
-from transport.admission import host_of
+from transport.admission import SILENT, host_of
 from transport.channels import Channel
 from transport.limits import Admission, Limits, LimitsConfig
 
@@ -88,7 +88,9 @@ class Guard:
 
     def admit(self, channel: Channel) -> Guarded | str:
         """The channel under the limits, or why there is no room for it: then it is closed soon."""
-        found = self.limits.open(peer_of(channel), self._loop.time())
+        peer, now = peer_of(channel), self._loop.time()
+        self._make_room(peer, now)
+        found = self.limits.open(peer, now)
         if isinstance(found, str):
             self._loop.call_soon(channel.close)
             return found
@@ -102,6 +104,20 @@ class Guard:
 
     def close(self) -> None:
         self._look.cancel()
+
+    def _make_room(self, peer: Hashable, now: float) -> None:
+        """What is closed already takes no place of a peer, and when all are taken its most silent session gives way: it
+        may have been restarted, and its old self says no goodbye any more."""
+        mine = [guarded for admission, guarded in self._open.items() if admission.peer == peer]
+        for guarded in mine:
+            if guarded.closed is not None:
+                self.release(guarded)
+        mine = [guarded for guarded in mine if guarded.closed is None]
+        if len(mine) >= self.limits.config.sessions:
+            oldest = min(mine, key=lambda guarded: guarded.admission.last)
+            if oldest.admission.last < now - SILENT:
+                oldest.close()
+                self.release(oldest)
 
     def _close_idle(self) -> None:
         for admission in self.limits.idle(self._loop.time()):

@@ -16,7 +16,6 @@ import msgpack
 from codec.stream import Chunk, FormatError, parse_header, write
 from player.items import group_of, items_of, key_of
 from transport import BASE, Item
-from transport.control import runs_of
 
 ABOUT: tuple[int, int] = (0, 7)
 ORDER: tuple[int, int] = (3, 15)
@@ -129,6 +128,3 @@ def stream_of(preamble: bytes, items: Mapping[ItemKey, tuple[bytes, bool]], orde
         except (FormatError, ValueError):
             continue  # no chunk that this version knows
     return write(header, [*chunks, *[chunk for chunk in cut if chunk.payload][:1]])
-
-
-__all__ = ["ABOUT", "ORDER", "About", "Parcel", "pack", "parse_about", "parse_order", "runs_of", "stream_of"]

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from codec import models
 from codec.entropy import BitDecoder
-from codec.integer import FRACTION, LIMIT, Array
+from codec.integer import Array
 from codec.latent import network, symbols, thumbnail
 from codec.latent.geometry import GRID, base_size, grid_size, reduction
 from codec.latent.layout import Tile, needs, tiles
+from codec.latent.stages import Tell, walk
 from codec.stream import Header
 
 NEUTRAL = 128
@@ -53,7 +54,7 @@ class LatentDecoder:
             self._latents.append(np.zeros((rows, columns, rung.latents), dtype=np.float32))
             self._masks.append(np.zeros((rows, columns, 1), dtype=np.float32))
         self._entering: list[Array] = []  # state entering step 1, 2, ..., as far as it is valid
-        self._priors: dict[int, tuple[Array, NDArray[np.uint8]]] = {}
+        self._priors: dict[int, Array] = {}
         self._picture: NDArray[np.uint8] | None = None
 
     def push(self, index: int, payload: bytes, whole: bool = True) -> bool:
@@ -68,11 +69,11 @@ class LatentDecoder:
             self._thumbnail = thumbnail.decode(
                 payload, rows, columns, self.header.channels, self.header.weights, whole=whole
             )
+            self._forget_after(0)
         else:
             self._take(tile, payload, whole)
         if whole:
             self._have.add(index)
-        self._forget_after(tile.step)
         return True
 
     def picture(self) -> NDArray[np.uint8]:
@@ -87,17 +88,17 @@ class LatentDecoder:
         rows, columns = self._thumbnail.shape[1:]
         return thumbnail.upsample(self._thumbnail, GRID * rows, GRID * columns)
 
-    def place(self, step: int, latents: Array) -> None:
-        """Sets all latents (1/64, [H,W,latents]) of `step` (1..): what an encoder chose, not yet coded."""
-        self._latents[step - 1][...] = latents
-        self._masks[step - 1][...] = 1
-        self._forget_after(step)
-
-    def prior(self, step: int) -> tuple[Array, NDArray[np.uint8]]:
-        """Mean (1/64) and spread index, [H,W,latents], of the latents of `step` (1..) given what arrived before it."""
-        if step not in self._priors:
-            self._priors[step] = self._network.rungs[step - 1].predict(self.entering(step))
-        return self._priors[step]
+    def walk(self, tile: Tile, tell: Tell) -> None:
+        """Sets the latents of a tile of step 1.. to what `tell` says of each stage: how an encoder goes along."""
+        if tile.step not in self._priors:
+            self._priors[tile.step] = self._network.rungs[tile.step - 1].prior(self.entering(tile.step))
+        rung = self._network.rungs[tile.step - 1]
+        place = tile.positions(rung.scale)
+        rows, columns = place
+        latents = walk(rung, self._priors[tile.step][place], rows.start, columns.start, tell)
+        self._latents[tile.step - 1][place] = latents
+        self._masks[tile.step - 1][place] = 1
+        self._forget_after(tile.step)
 
     def entering(self, step: int) -> Array:
         """The state that enters `step` (1..)."""
@@ -118,17 +119,14 @@ class LatentDecoder:
         return self._network.rungs[step - 1].refine(state, self._latents[step - 1], mask)
 
     def _take(self, tile: Tile, payload: bytes, whole: bool) -> None:
-        rung = self._network.rungs[tile.step - 1]
-        place = np.s_[tile.y0 // rung.scale : tile.y1 // rung.scale, tile.x0 // rung.scale : tile.x1 // rung.scale]
-        means, indices = self.prior(tile.step)
-        mean, spreads = means[place], indices[place]
-        decoder = BitDecoder(payload, whole)
-        channels = [
-            symbols.get(decoder, spreads[..., c].ravel(), self._table[tile.step - 1]) for c in range(rung.latents)
-        ]
-        values = np.stack(channels, -1).reshape(mean.shape)
-        self._latents[tile.step - 1][place] = dequantised(values, mean)
-        self._masks[tile.step - 1][place] = 1
+        decoder, table = BitDecoder(payload, whole), self._table[tile.step - 1]
+
+        def tell(
+            channels: slice, where: NDArray[np.bool_], mean: Array, spreads: NDArray[np.uint8]
+        ) -> NDArray[np.int64]:
+            return np.stack([symbols.get(decoder, row, table) for row in spreads])
+
+        self.walk(tile, tell)
 
     def _forget_after(self, step: int) -> None:
         del self._entering[step:]
@@ -149,9 +147,3 @@ class LatentDecoder:
             base = ((wide[..., :1] + 2 * wide[..., 1:2] + wide[..., 2:] + 2) >> 2).astype(np.uint8).repeat(3, 2)
         full = enlarge(base[:base_height, :base_width], reduction(width, height))
         return np.ascontiguousarray(full[:height, :width])
-
-
-def dequantised(values: NDArray[np.int64], mean: Array) -> Array:
-    """Latents in 1/64 from whole `values` and their predicted `mean`."""
-    moved: Array = np.clip((values << FRACTION) + mean, -LIMIT, LIMIT).astype(np.float32)
-    return moved

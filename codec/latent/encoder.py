@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +13,7 @@ from codec.integer import LIMIT, Array, gathered_product, unshuffle
 from codec.latent import network, symbols, thumbnail
 from codec.latent.decoder import LatentDecoder
 from codec.latent.geometry import GRID, base_size, reduction
-from codec.latent.layout import tiles
+from codec.latent.layout import Tile, tiles
 from codec.stream import Header
 
 DEAD_ZONE = 0.05  # how far below a half a latent is still rounded towards its prediction
@@ -82,26 +84,45 @@ def quantise(latents: Array, mean: Array) -> NDArray[np.int64]:
     return (np.sign(centred) * np.minimum(size, symbols.LARGEST)).astype(np.int64)
 
 
-def encode(picture: NDArray[np.uint8], header: Header) -> list[bytes]:
-    """The payloads of all latent chunks of picture uint8[H,W,C] (C = header.channels), by index."""
+# Told of each stage of a tile: (tile, whole values [channels,positions], their spread indices likewise).
+Note = Callable[[Tile, NDArray[np.int64], NDArray[np.uint8]], None]
+
+
+def choose(picture: NDArray[np.uint8], header: Header, note: Note) -> bytes:
+    """Chooses the latents of all tiles of picture uint8[H,W,C] in the order of their index; the thumbnail's payload."""
     base = pad_to_grid(base_picture(picture))
     rows, columns = base.shape[0] // GRID, base.shape[1] // GRID
-    decoder = LatentDecoder(header)
     boxes = base.reshape(rows, GRID, columns, GRID, 3).mean((1, 3), dtype=np.float64)
-    payloads = [thumbnail.encode(boxes.transpose(2, 0, 1), header.channels, header.weights)]
-    decoder.push(0, payloads[0])
+    first = thumbnail.encode(boxes.transpose(2, 0, 1), header.channels, header.weights)
+    decoder = LatentDecoder(header)
+    decoder.push(0, first)
     analysis = Analysis(base - decoder.field(), header.weights)
-    table = models.load(header.weights, "latent")["table"]
-    rungs = network.load(header.weights).rungs
     every = tiles(header.width, header.height, header.weights)
-    for step, rung in enumerate(rungs, 1):
-        mean, spreads = decoder.prior(step)
-        values = quantise(analysis.latents(step, rung.scale, decoder.entering(step)), mean)
+    for step, rung in enumerate(network.load(header.weights).rungs, 1):
+        wanted = analysis.latents(step, rung.scale, decoder.entering(step))
         for tile in (tile for tile in every if tile.step == step):
-            place = np.s_[tile.y0 // rung.scale : tile.y1 // rung.scale, tile.x0 // rung.scale : tile.x1 // rung.scale]
-            coder = BitEncoder()
-            for c in range(rung.latents):
-                symbols.put(coder, values[place][..., c].ravel(), spreads[place][..., c].ravel(), table[step - 1])
-            payloads.append(coder.finish())
-            decoder.push(len(payloads) - 1, payloads[-1])
-    return payloads
+            _choose_tile(decoder, tile, wanted[tile.positions(rung.scale)], note)
+    return first
+
+
+def _choose_tile(decoder: LatentDecoder, tile: Tile, wanted: Array, note: Note) -> None:
+    def tell(channels: slice, where: NDArray[np.bool_], mean: Array, spreads: NDArray[np.uint8]) -> NDArray[np.int64]:
+        values = quantise(wanted[..., channels][where].T, mean)
+        note(tile, values, spreads)
+        return values
+
+    decoder.walk(tile, tell)
+
+
+def encode(picture: NDArray[np.uint8], header: Header) -> list[bytes]:
+    """The payloads of all latent chunks of picture uint8[H,W,C] (C = header.channels), by index."""
+    table = models.load(header.weights, "latent")["table"]
+    coders: dict[Tile, BitEncoder] = {}
+
+    def put(tile: Tile, values: NDArray[np.int64], spreads: NDArray[np.uint8]) -> None:
+        coder = coders.setdefault(tile, BitEncoder())
+        for channel, indices in zip(values, spreads, strict=True):
+            symbols.put(coder, channel, indices, table[tile.step - 1])
+
+    first = choose(picture, header, put)
+    return [first, *(coder.finish() for coder in coders.values())]

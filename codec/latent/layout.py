@@ -31,6 +31,10 @@ class Tile:
     def grown(self, by: int) -> Tile:
         return Tile(self.step, self.x0 - by, self.y0 - by, self.x1 + by, self.y1 + by)
 
+    def positions(self, scale: int) -> tuple[slice, slice]:
+        """Its rows and columns of a grid of positions `scale` base pixels apart."""
+        return slice(self.y0 // scale, self.y1 // scale), slice(self.x0 // scale, self.x1 // scale)
+
     def meets(self, other: Tile) -> bool:
         return self.x0 < other.x1 and other.x0 < self.x1 and self.y0 < other.y1 and other.y0 < self.y1
 
@@ -43,18 +47,18 @@ def reach(weights: int, step: int, until: int) -> int:
     rungs = network.load(weights).rungs
     scale, distance = rungs[step - 1].scale, 0
     for at in range(step, until):
-        distance += _descent(scale, rungs[at - 1].scale) + 3 * rungs[at - 1].scale
+        distance += _descent(weights, scale, rungs[at - 1].scale) + 3 * rungs[at - 1].scale
         scale = rungs[at - 1].scale
     last = rungs[until - 1].scale if until <= len(rungs) else 4
-    return distance + _descent(scale, last) + last
+    return distance + _descent(weights, scale, last) + last
 
 
-def _descent(scale: int, to: int) -> int:
+def _descent(weights: int, scale: int, to: int) -> int:
     """The reach of the blocks between two scales, in base pixels."""
-    distance = 0
+    blocks, distance = network.load(weights).blocks, 0
     while scale > to:
         scale //= 2
-        distance += 2 * scale
+        distance += 2 * scale * len(blocks[scale])
     return distance
 
 

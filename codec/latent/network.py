@@ -20,20 +20,18 @@ SPREADS = 32
 
 @dataclass(frozen=True)
 class Rung:
-    """One step: its scale (base pixels a position), number of latents, and layers."""
+    """One step: its scale (base pixels a position), number of latents, and layers.
+
+    `prior` gives means and spreads (in 1/64) from the state, `contexts` what each stage but the first adds to them.
+    """
 
     scale: int
     latents: int
     prior: Conv
+    contexts: tuple[Conv, ...]
     value: Conv
     first: Conv
     second: Conv
-
-    def predict(self, state: Array) -> tuple[Array, NDArray[np.uint8]]:
-        """(mean in 1/64, whole float32[H,W,latents]; spread index uint8[H,W,latents]) of the latents."""
-        out = self.prior(state)
-        index = np.floor((out[..., self.latents :] + 32) / 64)
-        return clamp(out[..., : self.latents].copy()), np.clip(index, 0, SPREADS - 1).astype(np.uint8)
 
     def refine(self, state: Array, latents: Array, mask: Array) -> Array:
         """The state after `latents` (in 1/64, [H,W,latents]) where `mask` ([H,W,1], 0 or 1) says they are there."""
@@ -46,7 +44,7 @@ class Network:
     """All layers of a weights set."""
 
     stem: Conv
-    blocks: dict[int, tuple[Conv, Conv]]
+    blocks: dict[int, tuple[tuple[Conv, Conv], ...]]
     ups: dict[int, Conv]
     head: Conv
     rungs: tuple[Rung, ...]
@@ -69,8 +67,9 @@ class Network:
         return painted
 
     def _block(self, scale: int, state: Array) -> Array:
-        first, second = self.blocks[scale]
-        return clamp(state + second(rectify(first(state))))
+        for first, second in self.blocks[scale]:
+            state = clamp(state + second(rectify(first(state))))
+        return state
 
 
 @cache
@@ -83,13 +82,18 @@ def load(weights: int) -> Network:
         scale = (2.0 ** -stored[f"{name}.shift"].astype(np.float64)).astype(np.float32)
         return Conv(weight, stored[f"{name}.bias"].astype(np.float32), scale, int(stored[f"{name}.size"]))
 
+    def rung(i: int, scale: int, latents: int) -> Rung:
+        contexts = tuple(conv(f"steps.{i}.context.{stage}") for stage in range(3))
+        rest = (conv(f"steps.{i}.{part}") for part in ("value", "block.a", "block.b"))
+        return Rung(scale, latents, conv(f"steps.{i}.prior"), contexts, *rest)
+
     return Network(
         stem=conv("stem"),
-        blocks={s: (conv(f"block{s}.a"), conv(f"block{s}.b")) for s in (32, 16, 8, 4)},
+        blocks={
+            scale: tuple((conv(f"block{scale}.{i}.a"), conv(f"block{scale}.{i}.b")) for i in range(int(count)))
+            for scale, count in zip((32, 16, 8, 4), stored["blocks"], strict=True)
+        },
         ups={s: conv(f"up{s}.conv") for s in (32, 16, 8)},
         head=conv("head"),
-        rungs=tuple(
-            Rung(int(s), int(c), *(conv(f"steps.{i}.{part}") for part in ("prior", "value", "block.a", "block.b")))
-            for i, (s, c) in enumerate(stored["steps"])
-        ),
+        rungs=tuple(rung(i, int(scale), int(latents)) for i, (scale, latents) in enumerate(stored["steps"])),
     )

@@ -19,13 +19,12 @@ from tqdm import tqdm
 
 from codec import integer, models
 from codec.latent import encoder, network
-from codec.latent.decoder import LatentDecoder, dequantised
 from codec.latent.symbols import LARGEST
 from codec.stream import Header
 from codec.train import photos
 from codec.train.latent_model import TINY, Config
 
-_EXACT = ("stem", "block", "up", "head", "prior", "value")
+_EXACT = ("stem", "block", "up", "head", "prior", "context", "value")
 
 
 def matrix(weight: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -37,7 +36,7 @@ def whole_numbers(
     state: dict[str, torch.Tensor], config: Config
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """(exact synthesis network, float analysis network) of a checkpoint."""
-    exact: dict[str, np.ndarray] = {"steps": np.array(config.steps, dtype=np.int32)}
+    exact = {name: np.array(getattr(config, name), dtype=np.int32) for name in ("steps", "blocks")}
     analysis: dict[str, np.ndarray] = {}
     for name in [n.removesuffix(".weight") for n in state if n.endswith(".weight")]:
         weight = state[f"{name}.weight"].double().numpy()
@@ -95,19 +94,9 @@ def counted(data: Path, weights: int, pictures: int) -> NDArray[np.uint16]:
 
 def symbols_of(picture: NDArray[np.uint8], weights: int) -> list[tuple[int, NDArray[np.int64], NDArray[np.uint8]]]:
     """(step from 0, values, spreads) of a picture, as the encoder quantises it; nothing is coded."""
+    found: list[tuple[int, NDArray[np.int64], NDArray[np.uint8]]] = []
     header = Header(picture.shape[1], picture.shape[0], 3, weights)
-    base = encoder.pad_to_grid(encoder.base_picture(picture))
-    rows, columns = base.shape[0] // 32, base.shape[1] // 32
-    boxes = base.reshape(rows, 32, columns, 32, 3).mean((1, 3), dtype=np.float64).transpose(2, 0, 1)
-    decoder = LatentDecoder(header)
-    decoder.push(0, encoder.thumbnail.encode(boxes, 3, weights))
-    analysis = encoder.Analysis(base - decoder.field(), weights)
-    found = []
-    for step, rung in enumerate(network.load(weights).rungs, 1):
-        mean, spreads = decoder.prior(step)
-        values = encoder.quantise(analysis.latents(step, rung.scale, decoder.entering(step)), mean)
-        decoder.place(step, dequantised(values, mean))
-        found.append((step - 1, values, spreads))
+    encoder.choose(picture, header, lambda tile, values, spreads: found.append((tile.step - 1, values, spreads)))
     return found
 
 

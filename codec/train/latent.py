@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from pytorch_optimizer import SOAP
 from torch import Tensor
 from tqdm import tqdm
 
@@ -32,6 +33,7 @@ from codec.train.thumbnail import thumbnails
 PIXELS = 768 * 512
 TARGETS = (300, 400, 650, 1500, 4000)  # bytes of each step on PIXELS of busy crops; quiet photos need a third
 CROP = 192
+FULL_FROM = 0.8  # of the training from where on nothing is in bfloat16
 RAMP = 1500  # batches over which bits become dear, lest latents fall silent before they are understood
 
 
@@ -65,11 +67,13 @@ class Crops:
         area = np.array([p.shape[1] * p.shape[2] for p in self.pictures], dtype=np.float64)
         self.chance = area / area.sum()
         self.rng = np.random.default_rng(seed)
+        self.error = np.ones(count)  # of each picture relative to the mean one, as met so far
 
-    def batch(self, size: int, device: str) -> tuple[Tensor, Tensor, Tensor]:
-        """(pictures [B,3,CROP,CROP], thumbnails [B,3,CROP/32,CROP/32], the same enlarged), in 0..255."""
+    def batch(self, size: int, device: str) -> tuple[np.ndarray, Tensor, Tensor, Tensor]:
+        """(their numbers, pictures [B,3,CROP,CROP], thumbnails [B,3,CROP/32,CROP/32], the same enlarged), in 0..255."""
         pictures, thumbnails, fields = [], [], []
-        for i in self.rng.choice(len(self.pictures), size, p=self.chance):
+        chosen = self.rng.choice(len(self.pictures), size, p=self.chance)
+        for i in chosen:
             p, t = self.pictures[i], self.thumbnails[i]
             y = int(self.rng.integers(0, (p.shape[1] - CROP) // 32 + 1))
             x = int(self.rng.integers(0, (p.shape[2] - CROP) // 32 + 1))
@@ -78,7 +82,15 @@ class Crops:
             fields.append(self.fields[i][window])
             thumbnails.append(t[:, y : y + CROP // 32, x : x + CROP // 32])
         parts = [torch.stack(part).to(device).float() for part in (pictures, thumbnails, fields)]
-        return parts[0], parts[1] / 16, parts[2]
+        return chosen, parts[0], parts[1] / 16, parts[2]
+
+    def weights(self, chosen: np.ndarray, relative: np.ndarray) -> np.ndarray:
+        """What an error in each picture counts: the inverse of the picture's usual error, which `relative` updates.
+
+        Summed errors would spend the training on the busiest photos; the mean of PSNR is wanted.
+        """
+        np.add.at(self.error, chosen, 0.1 * (relative - self.error[chosen]))
+        return 1 / np.clip(self.error[chosen], 0.1, 10)
 
 
 SCALES = (1.0, 0.6)  # of the photos, so that the network meets details of different sizes
@@ -112,42 +124,36 @@ def _scaled(photo: np.ndarray) -> list[np.ndarray]:
     return found
 
 
-def train(runs: Path, hours: float, device: str, batch: int, rate: float, total: int, tiny: bool, thaw: bool) -> None:
+def train(runs: Path, hours: float, a: argparse.Namespace) -> None:
     torch.manual_seed(0)
-    network = Network(TINY if tiny else Config()).to(device, memory_format=torch.channels_last)
-    optimiser = torch.optim.Adam(network.parameters(), lr=rate)
+    network = Network(TINY if a.tiny else Config()).to(a.device, memory_format=torch.channels_last)
+    optimiser = SOAP(network.parameters(), lr=a.rate, weight_decay=0.0)
     rates, step, spent = Rates(), 0, 0.0
-    checkpoint = runs / ("tiny.pt" if tiny else "latent.pt")
+    checkpoint = runs / ("tiny.pt" if a.tiny else "latent.pt")
     if checkpoint.exists():
-        saved = torch.load(checkpoint, map_location=device, weights_only=True)
+        saved = torch.load(checkpoint, map_location=a.device, weights_only=True)
         network.load_state_dict(saved["network"])
-        optimiser.load_state_dict(saved["optimiser"])
+        if "optimiser" in saved:
+            optimiser.load_state_dict(saved["optimiser"])
         rates, step, spent = Rates(**saved["rates"]), saved["step"], saved["seconds"]
-    elif thaw:
-        network.load_state_dict(thawed("tiny" if tiny else "base", network))
+    elif a.thaw:
+        network.load_state_dict(thawed("tiny" if a.tiny else "base", network))
         step = RAMP
     crops = Crops(runs / "train.npz", seed=step)
     started = time.monotonic()
     before, until = spent, spent + 3600 * hours
-    while (done := max(spent / until, step / total)) < 1:
+    while (done := max(spent / until, step / a.steps)) < 1:
         for group in optimiser.param_groups:
-            group["lr"] = rate * min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
-        pictures, thumbnails, fields = crops.batch(batch, device)
-        if step % 2:
-            pictures, thumbnails, fields = pictures.flip(3), thumbnails.flip(3), fields.flip(3)
-        kept = int(crops.rng.choice(5, p=[0.08, 0.23, 0.23, 0.23, 0.23]))
-        pictures = pictures.contiguous(memory_format=torch.channels_last)
-        full, early, bits = network(pictures, thumbnails, fields, kept)
-        mse = [torch.mean((out - pictures) ** 2) for out in (full, early)]
-        pixels = pictures.numel() / 3
-        price = sum((p * b / pixels for p, b in zip(rates.price, bits, strict=True)), torch.zeros((), device=device))
+            group["lr"] = a.rate * min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+        mse, bits, kept = _errors(network, crops, rates, step, a, half=a.bf16 and done < FULL_FROM)
+        price = sum((p * b for p, b in zip(rates.price, bits, strict=True)), torch.zeros((), device=a.device))
         price = price * min(1.0, step / RAMP) ** 2
         loss = mse[0] / rates.mse[-1] + mse[1] / rates.mse[kept] + price
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimiser.step()
-        rates.update(step > RAMP, {5: mse[0].item(), kept: mse[1].item()}, [b.item() / pixels for b in bits])
+        rates.update(step > RAMP, {5: mse[0].item(), kept: mse[1].item()}, [b.item() for b in bits])
         step, spent = step + 1, before + time.monotonic() - started
         if step % 100 == 0:
             state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "rates": vars(rates)}
@@ -156,6 +162,23 @@ def train(runs: Path, hours: float, device: str, batch: int, rate: float, total:
             line = {"step": step, "s": round(spent), "psnr": [round(10 * math.log10(65025 / m), 2) for m in rates.mse]}
             line |= {"bytes": [round(b * PIXELS / 8) for b in rates.bits], "price": [round(p, 2) for p in rates.price]}
             print(json.dumps(line), flush=True)
+
+
+def _errors(
+    network: Network, crops: Crops, rates: Rates, step: int, a: argparse.Namespace, half: bool
+) -> tuple[list[Tensor], list[Tensor], int]:
+    """(weighted squared errors of the whole picture and of a prefix, bits a pixel of each step, the prefix's steps)."""
+    chosen, pictures, thumbnails, fields = crops.batch(a.batch, a.device)
+    if step % 2:
+        pictures, thumbnails, fields = pictures.flip(3), thumbnails.flip(3), fields.flip(3)
+    kept = int(crops.rng.choice(5, p=[0.08, 0.23, 0.23, 0.23, 0.23]))
+    pictures = pictures.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(a.device, torch.bfloat16, enabled=half):
+        full, early, bits = network(pictures, thumbnails, fields, kept)
+    errors = [((out - pictures) ** 2).mean((1, 2, 3)) for out in (full, early)]
+    weights = torch.from_numpy(crops.weights(chosen, errors[0].detach().cpu().numpy() / rates.mse[-1])).to(errors[0])
+    pixels = pictures.numel() / 3
+    return [(error * weights).mean() for error in errors], [b / pixels for b in bits], kept
 
 
 def main() -> None:
@@ -168,6 +191,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=8e-4)
     parser.add_argument("--steps", type=int, default=100000)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--bf16", action="store_true", help="convolutions in bfloat16 until the last fifth")
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--thaw", action="store_true", help="without a checkpoint, start from codec/weights")
     parser.add_argument("--data", type=Path, help="folder of the data sets, for prepare")
@@ -176,7 +200,7 @@ def main() -> None:
         prepare(a.data, a.runs)
         return
     torch.set_num_threads(a.threads)
-    train(a.runs, a.hours, a.device, a.batch, a.rate, a.steps, a.tiny, a.thaw)
+    train(a.runs, a.hours, a)
 
 
 if __name__ == "__main__":

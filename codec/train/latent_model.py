@@ -7,8 +7,10 @@
         └─► enlarged ────┴───────────────────────────────────────────────────────────────────────────────┘
 
 Each step predicts its latents from the state so far (mean and spread), adds what was sent, and refines the state.
-A step that was not sent leaves the state as it is, so every prefix of the steps gives a picture; training draws
-the prefix at random (tail-drop). Activations are clamped to what the integer network can hold.
+Within a step latents come in four stages (half of the channels at half of the positions each): what a stage told
+corrects the predictions of those behind it. A step that was not sent leaves the state as it is, so every prefix of
+the steps gives a picture; training draws the prefix at random (tail-drop). Activations are clamped to what the integer
+network can hold.
 """
 
 from __future__ import annotations
@@ -21,18 +23,20 @@ from torch import Tensor, nn
 
 LIMIT = 1023 / 64  # largest activation of the integer network
 SPREADS = 32  # entries of the table of spreads
+STAGES = 4
 
 
 @dataclass(frozen=True)
 class Config:
-    """Widths of the states at 1/32, 1/16, 1/8 and 1/4 and of the analysis there; each step's scale and latents."""
+    """Widths and blocks of the states at 1/32 to 1/4, widths of the analysis there; each step's scale and latents."""
 
     widths: tuple[int, int, int, int] = (96, 64, 48, 20)
     steps: tuple[tuple[int, int], ...] = ((32, 8), (32, 8), (32, 12), (16, 8), (16, 16))
     analysis: tuple[int, int, int, int] = (128, 96, 64, 32)
+    blocks: tuple[int, int, int, int] = (1, 2, 2, 2)
 
 
-TINY = Config((8, 8, 8, 8), ((32, 2), (32, 2), (32, 2), (16, 2), (16, 2)), (8, 8, 8, 8))
+TINY = Config((8, 8, 8, 8), ((32, 2), (32, 2), (32, 2), (16, 2), (16, 2)), (8, 8, 8, 8), (1, 1, 1, 1))
 
 
 def bound(x: Tensor) -> Tensor:
@@ -53,7 +57,7 @@ class Block(nn.Module):
         self.b = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, h: Tensor) -> Tensor:
-        return bound(h + self.b(F.relu(self.a(h)).clamp(max=LIMIT)))
+        return bound(h + self.b(F.relu(self.a(h)).clamp(max=LIMIT)).to(h.dtype))
 
 
 class Up(nn.Module):
@@ -64,26 +68,51 @@ class Up(nn.Module):
         self.conv = nn.Conv2d(width, 4 * out, 1)
 
     def forward(self, h: Tensor) -> Tensor:
-        return bound(F.pixel_shuffle(self.conv(h), 2))
+        return bound(F.pixel_shuffle(self.conv(h), 2).to(h.dtype))
 
 
 class Step(nn.Module):
-    """One rung: prior from the state, latents, refined state."""
+    """One rung: prior from the state, latents stage by stage, refined state."""
 
     def __init__(self, width: int, latents: int, analysis: int) -> None:
         super().__init__()
         self.latents = latents
         self.prior = nn.Conv2d(width, 2 * latents, 3, padding=1)
+        self.context = nn.ModuleList(nn.Conv2d(2 * latents, latents, 3, padding=1) for _ in range(STAGES - 1))
         self.value = nn.Conv2d(latents, width, 3, padding=1)
         self.block = Block(width)
         self.posterior = nn.Sequential(
             nn.Conv2d(width + analysis, 64, 1), nn.ReLU(), nn.Conv2d(64, latents, 3, padding=1)
         )
 
-    def predict(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and spread index of each latent."""
-        mean, index = self.prior(h).chunk(2, 1)
-        return bound(mean), index.clamp(0, SPREADS - 1)
+    @torch.autocast("cpu", enabled=False)
+    @torch.autocast("cuda", enabled=False)
+    def code(self, h: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        """(latents, their bits): each stage predicted by the state and by the stages before it."""
+        half = self.latents // 2
+        wanted = self.posterior(torch.cat([h, features.to(h.dtype)], 1)).clamp(-15, 15)
+        means, spreads = self.prior(h).chunk(2, 1)
+        told = torch.zeros_like(means)  # whole distances from the means
+        latents, bits = torch.zeros_like(means), torch.zeros((), device=h.device)
+        rows, columns = (torch.arange(side, device=h.device) for side in h.shape[2:])
+        odd = ((rows[:, None] + columns) % 2).to(h.dtype)
+        for stage in range(STAGES):
+            part, mask = slice(half) if stage < 2 else slice(half, None), odd if stage % 2 else 1 - odd
+            mean, index = means[:, part], spreads[:, part]
+            if stage:
+                moved, widened = self.context[stage - 1](torch.cat([told, told.abs()], 1)).chunk(2, 1)
+                mean, index = mean + moved, index + widened
+            mean, index = bound(mean), index.clamp(0, SPREADS - 1)
+            centred = wanted[:, part] - mean
+            rate = laplacian_bits(centred + torch.rand_like(centred) - 0.5, spread(index))
+            hard = centred + (torch.round(centred).clamp(-15, 15) - centred).detach()
+            bits = bits + (rate * mask).sum()
+            halves = [torch.zeros_like(mean), torch.zeros_like(mean)]
+            halves[stage // 2] = hard * mask
+            told = told + torch.cat(halves, 1)
+            halves[stage // 2] = (hard + mean) * mask
+            latents = latents + torch.cat(halves, 1)
+        return latents, bits
 
     def refine(self, h: Tensor, latents: Tensor) -> Tensor:
         return self.block(bound(h + self.value(latents)))
@@ -101,10 +130,12 @@ class Network(nn.Module):
         self.analyse8 = nn.Sequential(nn.Conv2d(4 * a4, a8, 1), Block(a8))
         self.analyse16 = nn.Sequential(nn.Conv2d(4 * a8, a16, 1), Block(a16))
         self.analyse32 = nn.Sequential(nn.Conv2d(4 * a16, a32, 1), Block(a32))
-        self.stem, self.block32 = nn.Conv2d(3, w32, 3, padding=1), Block(w32)
-        self.up32, self.block16 = Up(w32, w16), Block(w16)
-        self.up16, self.block8 = Up(w16, w8), Block(w8)
-        self.up8, self.block4 = Up(w8, w4), Block(w4)
+        counts = zip(config.widths, config.blocks, strict=True)
+        blocks = [nn.Sequential(*(Block(width) for _ in range(count))) for width, count in counts]
+        self.stem, self.block32 = nn.Conv2d(3, w32, 3, padding=1), blocks[0]
+        self.up32, self.block16 = Up(w32, w16), blocks[1]
+        self.up16, self.block8 = Up(w16, w8), blocks[2]
+        self.up8, self.block4 = Up(w8, w4), blocks[3]
         self.head = nn.Conv2d(w4, 48, 3, padding=1)
         sizes = {32: (w32, a32), 16: (w16, a16)}
         self.steps = nn.ModuleList(Step(sizes[s][0], c, sizes[s][1]) for s, c in config.steps)
@@ -119,6 +150,8 @@ class Network(nn.Module):
                 nn.init.zeros_(layer.bias)
                 if name.endswith((".b", "prior", "head")):
                     nn.init.normal_(layer.weight, std=0.1 * (1 / fan) ** 0.5)
+                if "context" in name:
+                    nn.init.zeros_(layer.weight)
         for step in self.steps:
             with torch.no_grad():
                 step.prior.bias[step.latents :] = 16.0
@@ -139,13 +172,14 @@ class Network(nn.Module):
         they have in common.
         """
         features = self.analyse(picture - field)
-        h = self.block32(bound(self.stem((thumbnail - 128) / 64)))
+        h = self.block32(bound(self.stem((thumbnail - 128) / 64).to(thumbnail.dtype)))
         scale, bits, early = 32, [], (h, 32)
         for i, (s, _) in enumerate(self.config.steps):
             if i == kept:
                 early = (h, scale)
             h, scale = self._rise(h, scale, s), s
-            h, rate = self._take(self.steps[i], h, features[s])
+            latents, rate = self.steps[i].code(h, features[s])
+            h = self.steps[i].refine(h, bound(latents))
             bits.append(rate)
         return field + self._paint(h, scale), field + self._paint(*early), bits
 
@@ -162,14 +196,6 @@ class Network(nn.Module):
                 h = self.block4(self.up8(h))
             scale //= 2
         return h
-
-    def _take(self, step: Step, h: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        mean, index = step.predict(h)
-        y = step.posterior(torch.cat([h, features], 1)).clamp(-15, 15)
-        centred = y - mean
-        rate = laplacian_bits(centred + torch.rand_like(centred) - 0.5, spread(index))
-        hard = centred + (torch.round(centred).clamp(-15, 15) - centred).detach()
-        return step.refine(h, bound(hard + mean)), rate.sum()
 
 
 def laplacian_bits(x: Tensor, scale: Tensor) -> Tensor:

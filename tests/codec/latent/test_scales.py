@@ -166,4 +166,4 @@ def test_golden_pixels(large: tuple[Header, list[bytes]]) -> None:
     assert hashlib.sha256(decoded(header, chunks).tobytes()).hexdigest() == GOLDEN
 
 
-GOLDEN = "1aa56d21a202c50f1f5e35c064d4db6cde6f52f21026f7f008902c8eb9a16cb9"
+GOLDEN = "beaf69610423606b9f81685ed54ca45068de2b5fa3827cba261e41813f6254cc"

@@ -54,7 +54,7 @@ def encode(
     header = Header(width, height, channels, weights, _base_count(sized))
     tell("latent", 0.0)
     payloads = latents.encode(picture, header)[: header.base]
-    chunks = [Chunk(Kind.LATENT, i, payload) for i, payload in enumerate(payloads)]
+    chunks = [Chunk(Kind.LATENT, i, payloads[i]) for i in latents.ranked(picture, header, payloads)]
     if caption is not None:
         chunks.append(Chunk(Kind.CAPTION, 0, captions.encode(caption, weights, guessed)))
     if meta_data:

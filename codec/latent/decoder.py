@@ -82,6 +82,11 @@ class LatentDecoder:
             self._picture = self._render()
         return self._picture
 
+    def base(self) -> NDArray[np.uint8]:
+        """The padded base picture of the thumbnail and the latents so far, uint8[H,W,3]."""
+        steps, scale = len(self._network.rungs), self._network.rungs[-1].scale
+        return self._network.picture(self._network.rise(self._after(steps), scale, 4), self.field())
+
     def field(self) -> NDArray[np.uint8]:
         """The thumbnail enlarged to the padded base picture, uint8[H,W,3]."""
         assert self._thumbnail is not None
@@ -138,9 +143,7 @@ class LatentDecoder:
         width, height = self.header.width, self.header.height
         if self._thumbnail is None:
             return np.full((height, width, 3), NEUTRAL, dtype=np.uint8)
-        steps = len(self._network.rungs)
-        scale = self._network.rungs[-1].scale
-        base = self._network.picture(self._network.rise(self._after(steps), scale, 4), self.field())
+        base = self.base()
         base_width, base_height = base_size(width, height)
         if self.header.channels < 3:
             wide = base.astype(np.uint16)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from codec.entropy import BitDecoder, BitEncoder
 from codec.latent import area, count, layout, needs, symbols
 from codec.latent.decoder import LatentDecoder, enlarge
-from codec.latent.encoder import encode
+from codec.latent.encoder import encode, ranked
 from codec.stream import Header, Kind
 
 SIZES = [(1, 1), (1, 300), (17, 33), (96, 64), (200, 70), (1100, 40)]
@@ -85,6 +85,15 @@ def test_any_order_that_respects_needs_gives_the_same_pixels(large: tuple[Header
             if rng.random() < 0.3:
                 decoder.picture()
         assert (decoder.picture() == expected).all()
+
+
+def test_tiles_are_sent_by_worth_and_after_what_they_need(large: tuple[Header, list[bytes]]) -> None:
+    header, payloads = large
+    order = ranked(scene(1024, 576), header, payloads)
+    assert sorted(order) == list(range(len(payloads))) and order != sorted(order)
+    for place, index in enumerate(order):
+        assert all(need in order[:place] for _, need in needs(header, index))
+    assert ranked(scene(1024, 576), header, payloads[:1]) == [0]
 
 
 def test_a_gap_changes_nothing_outside_the_areas_of_what_needs_it(large: tuple[Header, list[bytes]]) -> None:

@@ -112,7 +112,7 @@ def report(tried: Sequence[Tried], grids: Sequence[Grid]) -> Report:
 @click.option("--seed", type=int, default=1, help="Of the random cuts.")
 @work.picture_options
 def command(
-    folder: Path, cuts: int, seed: int, images: int | None, match: str, jobs: int, as_json: bool, strict: bool
+    folder: Path, cuts: int, seed: int, images: int | None, match: str, workers: int, as_json: bool, strict: bool
 ) -> None:
     """Cuts streams of pictures in FOLDER (four, evenly spread, if not told) at random and at every early byte."""
     from layercast.bench.streams import stream_of
@@ -123,5 +123,5 @@ def command(
     for number, path in enumerate(paths):
         all_cuts = chosen_cuts(stream_of(path), cuts, seed + number)
         tasks += [(path, all_cuts[at : at + SLICE]) for at in range(0, len(all_cuts), SLICE)]
-    tried = work.each(try_cuts, tasks, jobs, "cuts")
-    report(tried, work.each(measure_grid, [(path,) for path in paths], jobs, "grid")).show(as_json, strict)
+    tried = work.each(try_cuts, tasks, workers, "cuts")
+    report(tried, work.each(measure_grid, [(path,) for path in paths], workers, "grid")).show(as_json, strict)

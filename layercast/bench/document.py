@@ -64,13 +64,13 @@ DOCUMENTS = (
 )  # fmt: skip
 
 
-def measured(section: Section, data: Path, quick: bool, jobs: int) -> str:
+def measured(section: Section, data: Path, quick: bool, workers: int) -> str:
     """The section with what its command printed. ClickException if the command fails."""
     folders = {"KODAK": data / "kodak", "DATA": data}
     extra = ("--images", "1") if quick and "--images" not in section.words and section.words != ("startup",) else ()
     words = [*section.words, *extra]
     run = subprocess.run(
-        [sys.executable, "-m", "layercast", "bench", *(str(folders.get(w, w)) for w in words), "--jobs", str(jobs)],
+        [sys.executable, "-m", "layercast", "bench", *(str(folders.get(w, w)) for w in words), "--workers", str(workers)],
         stdout=subprocess.PIPE, text=True, check=False,
     )  # fmt: skip
     if run.returncode:
@@ -90,11 +90,11 @@ def written(document: Document, sections: Sequence[str]) -> str:
 @click.option("-o", "--output", type=click.Path(file_okay=False, exists=True, path_type=Path), default=Path("docs"))
 @click.option("--only", type=click.Choice([document.file for document in DOCUMENTS]), help="Only this one.")
 @click.option("--quick", is_flag=True, help="One picture a benchmark, to see that all of it runs.")
-@click.option("--jobs", type=click.IntRange(1, 256), default=1, help="Processes, one thread each.")
-def command(data: Path, output: Path, only: str | None, quick: bool, jobs: int) -> None:
+@click.option("--workers", type=click.IntRange(1, 256), default=1, help="Processes, one thread each.")
+def command(data: Path, output: Path, only: str | None, quick: bool, workers: int) -> None:
     """Run every benchmark on DATA (which holds kodak/ and captions/) and write the documents into a folder."""
     for document in DOCUMENTS:
         if only in (None, document.file):
-            sections = [measured(section, data, quick, jobs) for section in document.sections]
+            sections = [measured(section, data, quick, workers) for section in document.sections]
             (output / document.file).write_text(written(document, sections), encoding="utf-8")
             click.echo(output / document.file)

@@ -168,7 +168,7 @@ def report(points: Sequence[Point], budgets: Sequence[int], peers: Sequence[str]
 @click.option("--sheet", type=click.Path(dir_okay=False, path_type=Path), help="Also write a contact sheet (PNG).")
 @work.picture_options
 def command(
-    folder: Path, peers: str, budgets: str, sheet: Path | None, images: int | None, match: str, jobs: int,
+    folder: Path, peers: str, budgets: str, sheet: Path | None, images: int | None, match: str, workers: int,
     as_json: bool, strict: bool,
 ) -> None:  # fmt: skip
     """Bytes, PSNR, SSIMULACRA2 and feature distance of prefixes of our streams of the pictures in FOLDER."""
@@ -183,7 +183,7 @@ def command(
     except ValueError:
         raise click.BadParameter("whole numbers, separated by commas", param_hint="--budgets") from None
     paths = work.pictures(folder, images, match)
-    points = work.each(measure, [(path, sizes, chosen) for path in paths], jobs, "rate-quality")
+    points = work.each(measure, [(path, sizes, chosen) for path in paths], workers, "rate-quality")
     report([p for some in points for p in some], sizes, chosen, len(paths)).show(as_json, strict)
     if sheet is not None:
         draw_sheet(paths[:: max(1, len(paths) // SHEET_PICTURES)][:SHEET_PICTURES], chosen, sheet)

@@ -74,9 +74,7 @@ def _halved(plane: Plane) -> Plane:
 def _boxes(plane: Plane, height: int, width: int) -> Plane:
     """Sums over all boxes of height x width that lie within the plane."""
     table = np.pad(plane.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    sums: Plane = (
-        table[height:, width:] - table[:-height, width:] - table[height:, :-width] + table[:-height, :-width]
-    )
+    sums: Plane = table[height:, width:] - table[:-height, width:] - table[height:, :-width] + table[:-height, :-width]
     return sums
 
 

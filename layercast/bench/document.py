@@ -69,8 +69,9 @@ def measured(section: Section, data: Path, quick: bool, workers: int) -> str:
     folders = {"KODAK": data / "kodak", "DATA": data}
     extra = ("--images", "1") if quick and "--images" not in section.words and section.words != ("startup",) else ()
     words = [*section.words, *extra]
+    told = [str(folders.get(word, word)) for word in words]
     run = subprocess.run(
-        [sys.executable, "-m", "layercast", "bench", *(str(folders.get(w, w)) for w in words), "--workers", str(workers)],
+        [sys.executable, "-m", "layercast", "bench", *told, "--workers", str(workers)],
         stdout=subprocess.PIPE, text=True, check=False,
     )  # fmt: skip
     if run.returncode:

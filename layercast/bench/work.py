@@ -34,6 +34,14 @@ def options(command: Decorated) -> Decorated:
     return command
 
 
+def cluster_option(command: Decorated) -> Decorated:
+    """--cluster, for benchmarks that are worth many machines."""
+    return click.option(
+        "--cluster", metavar="[ADDRESS]", is_flag=False, flag_value="local", default=None,
+        help="Run on a Ray cluster (extra `cluster`); without ADDRESS on a new one here.",
+    )(command)  # fmt: skip
+
+
 def picture_options(command: Decorated) -> Decorated:
     """The argument FOLDER and the options that choose from it, for benchmarks over pictures; `options` included."""
     for option in (
@@ -78,9 +86,14 @@ def one_thread() -> None:
 
 
 def each(
-    function: Callable[..., Result], tasks: Iterable[Sequence[Any]], workers: int = 1, label: str = ""
+    function: Callable[..., Result],
+    tasks: Iterable[Sequence[Any]],
+    workers: int = 1,
+    label: str = "",
+    cluster: str | None = None,
 ) -> list[Result]:
-    """`function(*task)` of every task, in the order of the tasks, on `workers` processes; a bar on a terminal.
+    """`function(*task)` of every task, in the order of the tasks, on `workers` processes or a Ray cluster at an address
+    ("local": one made here with as many workers); a bar on a terminal.
 
     Ctrl-C ends the workers and raises click.Abort.
     """
@@ -90,6 +103,10 @@ def each(
     one_thread()
     bar = tqdm(total=len(listed), desc=label, disable=None, leave=False)
     with bar:
+        if cluster is not None:
+            from layercast.cluster import spread
+
+            return spread(function, listed, cluster, workers, bar.update)
         if workers == 1 or len(listed) < 2:
             results = []
             for task in listed:

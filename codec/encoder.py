@@ -38,6 +38,7 @@ def encode(
     lossless: bool = True,
     prefer: str | None = None,
     roi: Sequence[Region] = (),
+    base: int | None = None,
     meta_data: dict[str, str] | None = None,
     weights: int = 1,
     progress: Progress | None = None,
@@ -46,15 +47,16 @@ def encode(
 
     caption: its text; guessed: that text was not given by a person. max_bytes: the stream is cut there. lossless=False:
     stops at the base. prefer="structure": structure after 300 bytes of latents. roi: regions (x, y, width, height in
-    pixels) that come first. progress: called with a layer's name and the share of the work done. Raises ValueError for
-    a bad picture, fewer bytes than the header takes, a region outside the picture.
+    pixels) that come first. base: how many latent chunks form the base, all that are worth it if None. progress: called
+    with a layer's name and the share of the work done. Raises ValueError for a bad picture, fewer bytes than the header
+    takes, a region outside the picture.
     """
     if picture.dtype != np.uint8 or picture.ndim != 3 or not 1 <= picture.shape[2] <= 4:
         raise ValueError("a picture is uint8[height, width, 1 to 4 channels]")
     tell = progress or (lambda stage, share: None)
     height, width, channels = picture.shape
     sized = Header(width, height, channels, weights)
-    header = Header(width, height, channels, weights, _base_count(sized))
+    header = Header(width, height, channels, weights, base or _base_count(sized))
     _check(header, max_bytes, roi)
     tell("latent", 0.0)
     payloads = latents.encode(picture, header)[: header.base]

@@ -40,9 +40,16 @@ DOCUMENTS = (
         " that helps them, and the true size costs them nothing. SSIMULACRA2 says little below zero. The feature"
         " distance is by EfficientNet-Lite0, which judges only; 1.36 counts as recognisable.",
         (
-            Section("Prefixes beside JPEG and WebP at equal bytes",
-                    "One full stream a picture, cut. Progressive JPEG and WebP (method 6) are made for each size.",
+            Section("Prefixes beside other codecs at equal bytes",
+                    "One full stream a picture, cut. Progressive JPEG, WebP (method 6), AVIF (speed 6), JPEG XL (effort"
+                    " 7) and JPEG 2000 (9/7) are made for each size, at the scale that gives them the best PSNR.",
                     ("rate-quality", "KODAK")),
+            Section("Cut or encoded for the size",
+                    "What cutting one long stream costs beside the best of several encodes made for a size. Four"
+                    " pictures.", ("scalability", "KODAK")),
+            Section("Speed", "Beside JPEG XL effort 7 in the same run.", ("speed", "KODAK")),
+            Section("Speed and memory at 12 megapixels", "One picture made of the 24.",
+                    ("speed", "KODAK", "--pixels", "12MP")),
             Section("Lossless", "Beside JPEG XL effort 7 in the same run.", ("lossless", "KODAK")),
             Section("Captions", "Header and caption as a file; the text alone under zlib; with the thumbnail.",
                     ("caption", "DATA")),

@@ -61,6 +61,12 @@ def pictures(folder: Path, images: int | None, match: str) -> list[Path]:
     return found[:images]
 
 
+def spread_pictures(folder: Path, images: int | None, match: str) -> list[Path]:
+    """As `pictures`, but four, evenly spread, if no number is given."""
+    listed = pictures(folder, None, match)
+    return listed[:images] if images else listed[:: max(1, len(listed) // 4)][:4]
+
+
 def load(path: Path) -> Picture:
     """A picture file as uint8[H, W, 3]."""
     import numpy as np

@@ -12,14 +12,14 @@ from click.testing import CliRunner
 from PIL import Image
 
 import codec
-from layercast.bench import NAMES, bench, cuts, document, startup, streams
+from layercast.bench import NAMES, bench, cuts, document, speed, startup, streams
 
 pytest.importorskip("imagecodecs", reason="the peers are in the extra `bench`")
 
 
-def tiny_encode(picture: np.ndarray, caption: str | None = None) -> bytes:
+def tiny_encode(picture: np.ndarray, caption: str | None = None, **options: int) -> bytes:
     """As streams.encode, with the tiny set."""
-    return codec.encode(picture, caption=caption, guessed=caption is not None, weights=0)
+    return codec.encode(picture, caption=caption, guessed=caption is not None, weights=0, **options)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_lossless(folder: Path) -> None:
 
 def test_cuts(folder: Path) -> None:
     lines = run("cuts", folder, "--cuts", 3)
-    assert lines[-2] == {
+    assert lines[-3] == {
         "bench": "cuts",
         "check": "a picture at every cut",
         "figure": "12 of 12",
@@ -70,7 +70,8 @@ def test_cuts(folder: Path) -> None:
         "ok": True,
     }
     grid = [line for line in lines if "blobs.png" in line]
-    assert len(grid) == cuts.GRID and grid[-1]["blobs.png"] is None, "the whole stream is exact"
+    assert len(grid) == 2 * cuts.GRID
+    assert grid[cuts.GRID - 1]["blobs.png"] is None and grid[-1]["blobs.png"] == 100, "the whole stream is exact"
 
 
 def test_losses(folder: Path) -> None:
@@ -111,6 +112,29 @@ def test_rate_quality(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert run(*words) == lines, "what was measured once is remembered"
 
 
+def test_scalability(folder: Path) -> None:
+    lines = run("scalability", folder, "--budgets", "300,2bpp,900bpp")
+    assert "2 of 2 are equal byte by byte" in str(lines[0]["note"])
+    rows = [line for line in lines if "rate cost %" in line]
+    assert [row["budget"] for row in rows] == ["300", "2 bpp"]
+    for row in rows:
+        assert row["PSNR of the best"] >= row["PSNR of the cut"] and row["rate cost %"] >= 0
+
+
+def test_speed(folder: Path) -> None:
+    lines = run("speed", folder)
+    steps = {line["step"]: line for line in lines if "step" in line}
+    assert set(steps) == {*speed.STEPS, *speed.JXL} - {speed.LATENT}, "no tile of a small picture is a local one"
+    assert steps[speed.ENCODE]["of JPEG XL e7"] is not None and not [line for line in lines if "goal" in line]
+
+
+def test_speed_of_a_large_picture(folder: Path) -> None:
+    lines = run("speed", folder, "--pixels", "0.03MP")
+    steps = {line["step"]: line for line in lines if "step" in line}
+    assert set(steps) == {speed.ENCODE, speed.DECODE, *speed.JXL}
+    assert 30 < steps[speed.ENCODE]["peak MB"] < 3000
+
+
 def test_startup(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(startup, "GOAL_SECONDS", 60.0)  # other tests may run beside this one; the imports still count
     assert not failed(run("startup", "--times", 1))
@@ -149,7 +173,13 @@ def test_every_benchmark_stands_in_a_document() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("rate-quality", "--peers", "gif"), ("rate-quality", "--budgets", "many"), ("none",)]
+    "words",
+    [
+        ("rate-quality", "--peers", "gif"),
+        ("rate-quality", "--budgets", "many"),
+        ("speed", "--pixels", "few"),
+        ("none",),
+    ],
 )
 def test_wrong_words_are_usage_errors(words: tuple[str, ...], folder: Path) -> None:
     result = CliRunner().invoke(bench, [*words, str(folder)])

@@ -10,9 +10,23 @@ import numpy as np
 import pytest
 
 from codec.stream import Chunk, Header, Kind, write
-from layercast.bench import budgets, captions, cuts, framing, losses, lossless, measures, rate_quality, threads
+from layercast.bench import (
+    budgets,
+    captions,
+    cuts,
+    framing,
+    losses,
+    lossless,
+    measures,
+    mosaic,
+    rate_quality,
+    scalability,
+    speed,
+    threads,
+)
 from layercast.bench.bd_rate import bd_rate, bd_rates
 from layercast.bench.budgets import Budget
+from layercast.bench.clock import Cost
 from layercast.bench.intervals import interval_of
 from layercast.bench.measures import sign
 from layercast.bench.points import Point
@@ -27,11 +41,12 @@ def verdicts(report: Report) -> list[bool]:
 def test_cuts_fail_on_a_missing_picture_and_on_a_fall() -> None:
     rising = tuple(20 + step / 10 for step in range(cuts.GRID))
     falling = (*rising[:10], *(value - 0.5 for value in rising[10:]))
-    sizes = tuple(range(1, cuts.GRID + 1))
-    good = cuts.report([cuts.Tried("a", 9, ())], [cuts.Grid("a", sizes, rising)])
-    bad = cuts.report([cuts.Tried("a", 9, ("a at 7 B: KeyError",))], [cuts.Grid("a", sizes, falling)])
-    assert verdicts(good) == [True, True] and verdicts(bad) == [False, False]
-    assert "8 of 9" in bad.markdown() and "KeyError" in bad.markdown()
+    steady, sinking = ({"PSNR": values, "SSIMULACRA2": values} for values in (rising, falling))
+    good = cuts.report([cuts.Tried("a", 9, ())], [cuts.Grid("a", steady)])
+    bad = cuts.report([cuts.Tried("a", 9, ("a at 7 B: KeyError",))], [cuts.Grid("a", steady), cuts.Grid("b", sinking)])
+    assert verdicts(good) == [True] * 3 and verdicts(bad) == [False, False, True]
+    assert "8 of 9" in bad.markdown() and "KeyError" in bad.markdown() and "0.400 dB (b)" in bad.markdown()
+    assert verdicts(cuts.report([], [cuts.Grid("b", sinking | {"PSNR": rising})]))[1:] == [True, True]
 
 
 @pytest.mark.parametrize(
@@ -39,7 +54,35 @@ def test_cuts_fail_on_a_missing_picture_and_on_a_fall() -> None:
     [((20.0, 21.0, math.inf), 0.0), ((20.0, 23.0, 22.5, 22.0, 24.0), 1.0), ((math.inf, math.inf), 0.0)],
 )
 def test_largest_fall_counts_from_the_highest_before(psnr: tuple[float, ...], fall: float) -> None:
-    assert cuts.Grid("a", (), psnr).fall == pytest.approx(fall)
+    assert cuts.Grid("a", {"PSNR": psnr}).fall("PSNR") == pytest.approx(fall)
+
+
+def test_scalability_fails_where_an_encode_for_the_size_needs_fewer_bytes() -> None:
+    good = scalability.Cost("a", "600", 600, 22.0, 22.1, "base of 3 latents alone", 630, True)
+    assert good.percent == pytest.approx(5)
+    assert verdicts(scalability.report([good, good], [Budget(600), Budget(1000)])) == [True]
+    bad = scalability.report([good, good._replace(reached=700, same=False)], [Budget(600)])
+    assert verdicts(bad) == [False] and "1 of 2 are equal" in bad.markdown() and "alone (2)" in bad.markdown()
+
+
+def test_speed_is_judged_at_the_size_of_its_goal() -> None:
+    costs = {speed.ENCODE: [Cost(2.0, 9.0)], speed.RESIDUAL: [Cost(0.03, 0.1), Cost(0.09, 0.1)]}
+    run = speed.Run("a", 768 * 512, costs | {speed.JXL[0]: [Cost(0.5, 0.5)]}, {})
+    report = speed.report([run])
+    assert verdicts(report) == [True, False] and report.tables[0].rows[0][:5] == (speed.ENCODE, 2.0, 2.0, 9.0, "x4.0")
+    assert verdicts(speed.report([run._replace(pixels=5)])) == []
+    large = speed.Run("b", 12_000_000, {speed.ENCODE: [Cost(99.0, 99.0)]}, {speed.ENCODE: 2_500_000_000})
+    assert verdicts(speed.report([large])) == [False, True]
+
+
+def test_a_mosaic_is_filled_by_photos() -> None:
+    lying, tall = np.full((20, 30, 3), 5, np.uint8), np.full((40, 25, 3), 9, np.uint8)
+    made = mosaic.mosaic([lying, tall], 12_000)
+    assert made.shape[:2] == mosaic.size_of(12_000)[::-1]
+    assert {int(value) for value in np.unique(made)} == {5, 9} and made[0, 0, 0] == 5 and made[0, 30, 0] == 9
+    assert mosaic.parse_pixels("12MP") == 12_000_000 and mosaic.size_of(12_000_000) == (4000, 3000)
+    with pytest.raises(ValueError):
+        mosaic.parse_pixels("0")
 
 
 def test_chosen_cuts_hold_every_early_byte_and_repeat_with_the_seed() -> None:

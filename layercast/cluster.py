@@ -14,14 +14,27 @@ Result = TypeVar("Result")
 LOCAL = "local"
 
 
+def cluster_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--cluster, for commands that are worth many machines."""
+    return click.option(
+        "--cluster",
+        metavar="[ADDRESS]",
+        is_flag=False,
+        flag_value=LOCAL,
+        default=None,
+        help="Run on a Ray cluster (extra `cluster`); without ADDRESS on a new one here; stands last.",
+    )(command)
+
+
 def spread(
     function: Callable[..., Result],
     tasks: Sequence[Sequence[Any]],
     address: str,
-    workers: int,
+    workers: int | None,
     done: Callable[[], object],
 ) -> list[Result]:
-    """`function(*task)` of every task, in their order. address: of a cluster, or "local" for `workers` processes here.
+    """`function(*task)` of every task, in their order. address: of a cluster, or "local" for `workers` processes here, one
+    a core if None.
 
     done: called after each task. ClickException without Ray or without a cluster at the address; an error of a task
     comes out as it is.

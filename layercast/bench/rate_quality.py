@@ -18,6 +18,7 @@ from layercast.bench.bd_rate import bd_rates
 from layercast.bench.comparison import HASHES, duels, means
 from layercast.bench.points import OURS, Point, measure
 from layercast.bench.report import Report
+from layercast.cluster import cluster_option
 
 PEERS = ("progressive-jpeg", "webp", "avif", "jxl", "jp2")
 SHEET_PICTURES = 4
@@ -57,7 +58,7 @@ def _budgets(text: str) -> list[wanted.Budget]:
 @click.option("--budgets", default=wanted.DEFAULT, help="Bytes or bits per pixel, by commas; 0: thumbnail.")
 @click.option("--sheet", type=click.Path(dir_okay=False, path_type=Path), help="Also write a contact sheet (PNG).")
 @click.option("--plots", type=click.Path(file_okay=False, path_type=Path), help="Also draw curves into this folder.")
-@work.cluster_option
+@cluster_option
 @work.picture_options
 def command(
     folder: Path, peers: str, budgets: str, sheet: Path | None, plots: Path | None, images: int | None, match: str,

@@ -21,6 +21,7 @@ from layercast.bench import work
 from layercast.bench.clock import Cost, peak_memory, timed
 from layercast.bench.mosaic import mosaic, parse_pixels
 from layercast.bench.report import Cell, Report, Table
+from layercast.cluster import cluster_option
 
 if TYPE_CHECKING:
     from codec.stream import Chunk, Header
@@ -203,7 +204,7 @@ def _pixels(ctx: click.Context, param: click.Parameter, value: str | None) -> in
 
 @click.command("speed", short_help="Seconds of encoding, decoding and one chunk more, beside JPEG XL.")
 @click.option("--pixels", metavar="N", callback=_pixels, help="One picture of so many (12MP), made of FOLDER's.")
-@work.cluster_option
+@cluster_option
 @work.picture_options
 def command(
     folder: Path, pixels: int | None, images: int | None, match: str, cluster: str | None, workers: int, as_json: bool,

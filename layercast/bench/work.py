@@ -34,14 +34,6 @@ def options(command: Decorated) -> Decorated:
     return command
 
 
-def cluster_option(command: Decorated) -> Decorated:
-    """--cluster, for benchmarks that are worth many machines."""
-    return click.option(
-        "--cluster", metavar="[ADDRESS]", is_flag=False, flag_value="local", default=None,
-        help="Run on a Ray cluster (extra `cluster`); without ADDRESS on a new one here.",
-    )(command)  # fmt: skip
-
-
 def picture_options(command: Decorated) -> Decorated:
     """The argument FOLDER and the options that choose from it, for benchmarks over pictures; `options` included."""
     for option in (

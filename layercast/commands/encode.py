@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from layercast.cluster import cluster_option
 from layercast.commands.report import Failure, Progress, failing, save, warn
 
 if TYPE_CHECKING:
@@ -74,6 +79,7 @@ def _check_caption(ctx: click.Context, param: click.Parameter, value: str | None
 @click.option("--keep-location", is_flag=True, help="Send the place that the camera noted; it is left out otherwise.")
 @click.option("--limit", type=click.FloatRange(min=0, min_open=True), metavar="MP", default=64.0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON a photo.")
+@cluster_option
 def encode(
     photos: tuple[str, ...],
     output: str | None,
@@ -89,6 +95,7 @@ def encode(
     keep_location: bool,
     limit: float,
     as_json: bool,
+    cluster: str | None,
 ) -> None:
     """Make streams of photos.
 
@@ -106,15 +113,30 @@ def encode(
     wishes = Wishes(
         caption, guess, max_bytes, bpp, quality, lossless, prefer, roi, meta, keep_location, round(limit * 1e6)
     )
-    failed = False
-    for name in photos:
-        try:
-            _encode_one(name, _target(name, output), wishes, as_json)
-        except Failure as failure:
-            failure.show()
-            failed = True
-    if failed:
+    tasks = [(name, _target(name, output), wishes, as_json) for name in photos]
+    good = _on_cluster(tasks, cluster) if cluster is not None else [_encode_one(*task) for task in tasks]
+    if not all(good):
         click.get_current_context().exit(1)
+
+
+def _on_cluster(tasks: Sequence[tuple[str, Path, Wishes, bool]], address: str) -> list[bool]:
+    """The photos on a Ray cluster; what each said is said here, in their order."""
+    from layercast.cluster import spread
+
+    progress, done = Progress("encode"), count(1)
+    found = spread(_quietly, tasks, address, None, lambda: progress("photos", next(done) / len(tasks)))
+    progress.close()
+    for out, err, _ in found:
+        click.echo(err, err=True, nl=False)
+        click.echo(out, nl=False)
+    return [good for _, _, good in found]
+
+
+def _quietly(*task: Any) -> tuple[str, str, bool]:
+    """On another machine: what would have been printed, and whether it went well."""
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        good = _encode_one(*task)
+    return out.getvalue(), err.getvalue(), good
 
 
 def _target(name: str, output: str | None) -> Path:
@@ -124,11 +146,17 @@ def _target(name: str, output: str | None) -> Path:
     return Path(output) / beside.name if Path(output).is_dir() else Path(output)
 
 
-def _encode_one(name: str, target: Path, wishes: Wishes, as_json: bool) -> None:
+def _encode_one(name: str, target: Path, wishes: Wishes, as_json: bool) -> bool:
+    """Whether it went well; says what was made, or why not."""
     start = time.perf_counter()
-    photo, data = make_stream(name, wishes)
-    save(target, data)
+    try:
+        photo, data = make_stream(name, wishes)
+        save(target, data)
+    except Failure as failure:
+        failure.show()
+        return False
     _tell(name, target, photo, data, time.perf_counter() - start, as_json)
+    return True
 
 
 def make_stream(name: str, wishes: Wishes) -> tuple[Photo, bytes]:

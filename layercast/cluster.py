@@ -33,8 +33,8 @@ def spread(
     workers: int | None,
     done: Callable[[], object],
 ) -> list[Result]:
-    """`function(*task)` of every task, in their order. address: of a cluster, or "local" for `workers` processes here, one
-    a core if None.
+    """`function(*task)` of every task, in their order. address: of a cluster, or "local" for `workers` processes here
+    (None: one a core).
 
     done: called after each task. ClickException without Ray or without a cluster at the address; an error of a task
     comes out as it is.

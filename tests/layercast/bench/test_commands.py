@@ -166,6 +166,17 @@ def test_documents_hold_the_command_and_what_it_printed(captions: Path, monkeypa
     assert str(captions) not in text
 
 
+def test_a_section_made_elsewhere_is_kept_and_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.md"
+    path.write_text("# Title\n\nIntro.\n\n## One\n\nfirst\n")
+    for body in ("old", "new"):
+        document.put_section(path, document.HOSTILE, body)
+    assert path.read_text() == "# Title\n\nIntro.\n\n## One\n\nfirst\n\n## Hostile input\n\nnew\n"
+    monkeypatch.setattr(document, "DOCUMENTS", (document.Document("a.md", "Title", "Intro.", ()),))
+    result = CliRunner().invoke(bench, ["document", str(tmp_path), "-o", str(tmp_path)], catch_exceptions=False)
+    assert result.exit_code == 0 and path.read_text().endswith("\n\n## Hostile input\n\nnew\n")
+
+
 def test_every_benchmark_stands_in_a_document() -> None:
     told = {section.words[0] for each in document.DOCUMENTS for section in each.sections}
     own = {"document", "net", "oneway", "peers", "quic", "repair", "transport", "webrtc"}

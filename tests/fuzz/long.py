@@ -20,6 +20,7 @@ from layercast.bench.report import Report, Table
 from tests.fuzz.mutate import hostile
 from tests.fuzz.parsers import ERRORS, PARSERS, Parser
 
+DEFAULT = 200_000, 2  # inputs, seed
 GOAL_SECONDS = 5.0
 GOAL_BYTES = 200_000_000
 TEXT = "Damaged, cut, spliced and made-up inputs to every parser; each gives a result or the one error."
@@ -81,8 +82,8 @@ def report(found: list[Found]) -> Report:
 
 
 @click.command()
-@click.option("--inputs", type=click.IntRange(100), default=200_000, show_default=True, help="Over all parsers.")
-@click.option("--seed", type=int, default=2, show_default=True, help="Of the changes.")
+@click.option("--inputs", type=click.IntRange(100), default=DEFAULT[0], show_default=True, help="Over all parsers.")
+@click.option("--seed", type=int, default=DEFAULT[1], show_default=True, help="Of the changes.")
 @click.option(
     "--write", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A document to put them in."
 )
@@ -92,7 +93,8 @@ def main(inputs: int, seed: int, write: Path | None) -> None:
     found = report([feed(parser, -int(-parser.inputs * share // 1), seed) for parser in PARSERS])
     if write is not None:
         body = found.markdown().split("\n", 2)[2].strip()
-        put_section(write, HOSTILE, f"{TEXT}\n\n    make fuzz\n\n{body}")
+        words = "make fuzz" if (inputs, seed) == DEFAULT else f'make fuzz ARGS="--inputs {inputs} --seed {seed}"'
+        put_section(write, HOSTILE, f"{TEXT}\n\n    {words}\n\n{body}")
     found.show(as_json=False, strict=True)
 
 

@@ -5,14 +5,15 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 RUN := OMP_NUM_THREADS=2 OPENBLAS_NUM_THREADS=2
 
-.PHONY: help setup demo test lint types check proofs oneway wheel clean
+.PHONY: help setup demo test lint types check proofs oneway fuzz wheel clean
 
 help:
 	@echo "make demo    a photo arrives over three thin links; writes timeline.png"
 	@echo "make test    the tests"
 	@echo "make check   what continuous integration runs: lint, types, tests"
 	@echo "make oneway  a thousand runs of each one-way case; minutes"
-	@echo "make proofs  the long proofs, oneway among them; many minutes"
+	@echo "make fuzz    200,000 hostile inputs over all parsers; many minutes"
+	@echo "make proofs  the long proofs, oneway and fuzz among them; many minutes"
 	@echo "make lint    ruff; make types: mypy; make wheel: dist/*.whl"
 	@echo "make setup   .venv alone; make clean: remove .venv and all that was made"
 
@@ -42,11 +43,14 @@ types: $(READY)
 check: lint types test
 
 # What takes minutes: every proof that the documents quote beyond the tests.
-proofs: oneway
+proofs: oneway fuzz
 	@$(RUN) LAYERCAST_KILLS=50 $(BIN)/python -m pytest tests/net/test_commands.py -k killed
 
 oneway: $(READY)
 	@$(RUN) $(BIN)/layercast bench oneway --strict $(ARGS)
+
+fuzz: $(READY)
+	@$(RUN) $(BIN)/python -m tests.fuzz.long $(ARGS)
 
 wheel: $(READY)
 	@$(BIN)/python -m build --wheel --no-isolation

@@ -6,7 +6,7 @@ The residual corrects the exact picture that the decoder makes of the latents, s
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from codec import caption as captions
 from codec import latent, plan, residual
 from codec.decoder import Decoder
 from codec.latent import encoder as latents
+from codec.region import Region, boxes
 from codec.stream import Chunk, Header, Kind, write
 from codec.structure import edges, meta
 
@@ -36,22 +37,27 @@ def encode(
     max_bytes: int | None = None,
     lossless: bool = True,
     prefer: str | None = None,
+    roi: Sequence[Region] = (),
+    base: int | None = None,
     meta_data: dict[str, str] | None = None,
     weights: int = 1,
     progress: Progress | None = None,
 ) -> bytes:
     """The stream of picture uint8[H,W,C], C = 1 grey, 2 grey+alpha, 3 RGB, 4 RGBA.
 
-    caption: its text; guessed: that text was not given by a person. max_bytes: the stream is cut there (at least the
-    header remains). lossless=False: stops at the base. prefer="structure": structure after 300 bytes of latents.
-    progress: called with a layer's name and the share of the work done. Raises ValueError for a bad picture.
+    caption: its text; guessed: that text was not given by a person. max_bytes: the stream is cut there. lossless=False:
+    stops at the base. prefer="structure": structure after 300 bytes of latents. roi: regions (x, y, width, height in
+    pixels) that come first. base: how many latent chunks form the base, all that are worth it if None. progress: called
+    with a layer's name and the share of the work done. Raises ValueError for a bad picture, fewer bytes than the header
+    takes, a region outside the picture.
     """
     if picture.dtype != np.uint8 or picture.ndim != 3 or not 1 <= picture.shape[2] <= 4:
         raise ValueError("a picture is uint8[height, width, 1 to 4 channels]")
     tell = progress or (lambda stage, share: None)
     height, width, channels = picture.shape
     sized = Header(width, height, channels, weights)
-    header = Header(width, height, channels, weights, _base_count(sized))
+    header = Header(width, height, channels, weights, base or _base_count(sized))
+    _check(header, max_bytes, roi)
     tell("latent", 0.0)
     payloads = latents.encode(picture, header)[: header.base]
     chunks = [Chunk(Kind.LATENT, i, payloads[i]) for i in latents.ranked(picture, header, payloads)]
@@ -61,7 +67,7 @@ def encode(
         chunks.append(Chunk(Kind.META, 0, meta.encode(meta_data)))
     tell("structure", 0.15)
     chunks += _structure(picture, header)
-    if lossless:
+    if lossless and (max_bytes is None or len(write(header, chunks)) < max_bytes):
         decoder = Decoder(header, limit=header.pixels)
         for chunk in chunks:
             decoder.push(chunk)
@@ -70,8 +76,14 @@ def encode(
         chunks += [Chunk(Kind.RESIDUAL, index, payload) for index, payload in coded]
         chunks.append(Chunk(Kind.CHECK, 0, zlib.crc32(picture.tobytes()).to_bytes(4, "big")))
     tell("done", 1.0)
-    data = write(header, plan.order(header, chunks, prefer))
-    return data if max_bytes is None else data[: max(max_bytes, len(header.encode()))]
+    return write(header, plan.order(header, chunks, prefer, regions=roi))[:max_bytes]
+
+
+def _check(header: Header, max_bytes: int | None, roi: Sequence[Region]) -> None:
+    """ValueError for wishes that no stream of this picture can meet, before any work is done."""
+    boxes(header, roi)
+    if max_bytes is not None and max_bytes < len(header.encode()):
+        raise ValueError(f"{max_bytes} bytes cannot hold the header of {len(header.encode())}")
 
 
 def _structure(picture: NDArray[np.uint8], header: Header) -> list[Chunk]:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol, cast
 
+from codec import region
+from codec.region import Region
 from codec.stream import Chunk, Framer, Header, Key, Kind
 
 LAYERS = ("caption", "structure", "latent", "residual")
@@ -144,17 +146,26 @@ def _rank(header: Header, key: Key) -> int:
 
 
 def order(
-    header: Header, chunks: Sequence[Chunk], prefer: str | None = None, gain: Mapping[Key, float] | None = None
+    header: Header,
+    chunks: Sequence[Chunk],
+    prefer: str | None = None,
+    gain: Mapping[Key, float] | None = None,
+    regions: Sequence[Region] = (),
 ) -> list[Chunk]:
     """The chunks in the order of a file.
 
     Chunks of one rank keep the order given; with `gain` (per byte, as the encoder measured it) those behind the base go
     by falling gain instead, each after its needs. `prefer="structure"` puts structure after the first 300 bytes of
-    latents. ValueError for any other preference.
+    latents. `regions` (x, y, width, height in pixels): latents and residual that show them go first. ValueError for any
+    other preference, or for a region outside the picture.
     """
     if prefer not in (None, "structure"):
         raise ValueError(f"cannot prefer {prefer!r}; only structure")
     ranked = sorted(chunks, key=lambda chunk: _rank(header, chunk.key))
+    if regions:
+        shown = [chunk for chunk in ranked if chunk.kind in (Kind.LATENT, Kind.RESIDUAL)]
+        others = [chunk for chunk in ranked if chunk.kind not in (Kind.LATENT, Kind.RESIDUAL)]
+        ranked = sorted([*others, *region.first(header, shown, regions)], key=lambda chunk: _rank(header, chunk.key))
     if gain is not None:
         rest = [chunk for chunk in ranked if _rank(header, chunk.key) == 6]
         start = next((at for at, chunk in enumerate(ranked) if _rank(header, chunk.key) == 6), len(ranked))

@@ -19,7 +19,7 @@ _MODULE_OF = {
     "PhotoError": "codec.extract.photo",
     "Stream": "layercast.stream",
     "decode": "codec",
-    "encode": "codec",
+    "encode": "layercast.encoding",
     "receive": "layercast.net.api",
     "send": "layercast.net.api",
     "read_photo": "codec.extract.photo",

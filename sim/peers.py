@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +43,13 @@ class Peer:
 
 @dataclass(frozen=True)
 class Coded:
-    """A peer's best file within a budget, its picture uint8[H, W, 3] at the photo's size, the scale it was coded at."""
+    """A peer's best file within a budget, its picture uint8[H, W, 3] at the photo's size, the scale it was coded at,
+    `how` of FILTERS that enlarged it."""
 
     data: bytes
     picture: Picture
     scale: tuple[int, int]
+    how: int = 0
 
 
 @dataclass(frozen=True)
@@ -131,41 +133,80 @@ LOSSY = tuple(name for name, peer in PEERS.items() if peer.settings)
 LOSSLESS = tuple(name for name, peer in PEERS.items() if peer.lossless)
 
 
-def _best_setting(peer: Peer, image: Image.Image, budget: int) -> tuple[bytes | None, bool]:
-    """The largest file within `budget` by bisection over the settings, and whether the best setting of all fitted."""
-    best = peer.encode(image, peer.settings[0])
-    if len(best) > budget:
-        return None, False
-    low, high = 1, len(peer.settings) - 1
-    while low <= high:
-        middle = (low + high) // 2
-        data = peer.encode(image, peer.settings[middle])
-        if len(data) <= budget:
-            best, low = data, middle + 1
-        else:
-            high = middle - 1
-    return best, high == len(peer.settings) - 1
+class _Scaled:
+    """A photo at one scale under one codec: each setting is tried once, whatever the budgets."""
+
+    def __init__(self, peer: Peer, photo: Image.Image, scale: tuple[int, int]) -> None:
+        part, whole = scale
+        size = max(1, round(photo.width * part / whole)), max(1, round(photo.height * part / whole))
+        self._image = photo if part == whole else photo.resize(size, Image.Resampling.LANCZOS)
+        self._peer = peer
+        self._files: dict[int, bytes] = {}
+
+    def _file(self, setting: int) -> bytes:
+        if setting not in self._files:
+            self._files[setting] = self._peer.encode(self._image, self._peer.settings[setting])
+        return self._files[setting]
+
+    def best(self, budget: int) -> tuple[bytes | None, bool]:
+        """The largest file within `budget` by bisection over the settings; whether the best setting of all fitted."""
+        best = self._file(0)
+        if len(best) > budget:
+            return None, False
+        low, high = 1, len(self._peer.settings) - 1
+        while low <= high:
+            middle = (low + high) // 2
+            data = self._file(middle)
+            if len(data) <= budget:
+                best, low = data, middle + 1
+            else:
+                high = middle - 1
+        return best, high == len(self._peer.settings) - 1
 
 
 def _enlarge(image: Image.Image, size: tuple[int, int], how: Image.Resampling) -> Picture:
     return np.asarray(image if image.size == size else image.resize(size, how), dtype=np.uint8)
 
 
-def _tries(peer: Peer, picture: Picture, budget: int) -> list[tuple[float, int, int, bytes]]:
-    """PSNR, scale, filter and file of the best file of each scale."""
-    photo, found = Image.fromarray(picture), []
-    for scale, (part, whole) in enumerate(SCALES):
-        size = tuple(max(1, round(side * part / whole)) for side in photo.size)
-        small = photo if part == whole else photo.resize((size[0], size[1]), Image.Resampling.LANCZOS)
-        data, at_best = _best_setting(peer, small, budget)
-        if data is None:
-            continue
-        shown = peer.decode(data)
-        for number, how in enumerate(FILTERS[:1] if shown.size == photo.size else FILTERS):
-            found.append((psnr(picture, _enlarge(shown, photo.size, how)), scale, number, data))
-        if at_best:  # fewer pixels at the best quality cannot be better
-            break
-    return found
+class Fitting:
+    """The best files of one picture (uint8[H, W, C]; alpha is dropped) by one codec, within any budgets.
+
+    Budgets share what was tried. Nothing is kept on disk. KeyError for a codec that is not in LOSSY.
+    """
+
+    def __init__(self, codec: str, picture: Picture) -> None:
+        self._peer, self._picture = PEERS[codec], to_rgb(picture)
+        if not self._peer.settings:
+            raise KeyError(f"{codec} has no lossy settings")
+        self._size = self._picture.shape[1], self._picture.shape[0]
+
+    @cached_property
+    def _scales(self) -> list[_Scaled]:
+        photo = Image.fromarray(self._picture)
+        return [_Scaled(self._peer, photo, scale) for scale in SCALES]
+
+    def best(self, budget: int) -> Coded | None:
+        """The best file of at most `budget` bytes; None when no setting at any scale fits."""
+        found = max(self._tries(budget), default=None, key=lambda found: found[0])
+        return None if found is None else self.coded(*found[1:])
+
+    def coded(self, scale: int, how: int, data: bytes) -> Coded:
+        """A file with the picture that it gives: `scale` of SCALES, enlarged by `how` of FILTERS."""
+        return Coded(data, _enlarge(self._peer.decode(data), self._size, FILTERS[how]), SCALES[scale], how)
+
+    def _tries(self, budget: int) -> list[tuple[float, int, int, bytes]]:
+        """PSNR, scale, filter and file of the best file of each scale."""
+        found = []
+        for scale, scaled in enumerate(self._scales):
+            data, at_best = scaled.best(budget)
+            if data is None:
+                continue
+            shown = self._peer.decode(data)
+            for number, how in enumerate(FILTERS[:1] if shown.size == self._size else FILTERS):
+                found.append((psnr(self._picture, _enlarge(shown, self._size, how)), scale, number, data))
+            if at_best:  # fewer pixels at the best quality cannot be better
+                break
+        return found
 
 
 def default_cache() -> Path:
@@ -175,7 +216,7 @@ def default_cache() -> Path:
 
 
 @cache
-def _versions() -> str:
+def versions() -> str:
     """Everything that may change what a peer writes."""
     import imagecodecs
     from PIL import __version__, features
@@ -201,21 +242,16 @@ def encode_to_budget(codec: str, picture: Picture, budget: int, keep: Path | Non
     None when no setting at any scale fits. `keep`: the folder of results (default_cache() unless told). KeyError for a
     codec that is not in LOSSY.
     """
-    peer, picture = PEERS[codec], to_rgb(picture)
-    if not peer.settings:
-        raise KeyError(f"{codec} has no lossy settings")
-    name = hashlib.sha256(f"{codec} {budget} {picture.shape} {_versions()} ".encode() + picture.tobytes()).hexdigest()
+    fitting, picture = Fitting(codec, picture), to_rgb(picture)
+    text = f"{codec} {budget} {picture.shape} {versions()} "
+    name = hashlib.sha256(text.encode() + picture.tobytes()).hexdigest()
     path = (keep or default_cache()) / "peers" / name[:2] / name
     if path.is_file():
         held = path.read_bytes()
-    else:
-        best = max(_tries(peer, picture, budget), default=None, key=lambda found: found[0])
-        held = b"" if best is None else bytes(best[1:3]) + best[3]
-        keep_file(path, held)
-    if not held:
-        return None
-    size = picture.shape[1], picture.shape[0]
-    return Coded(held[2:], _enlarge(peer.decode(held[2:]), size, FILTERS[held[1]]), SCALES[held[0]])
+        return fitting.coded(held[0], held[1], held[2:]) if held else None
+    best = fitting.best(budget)
+    keep_file(path, b"" if best is None else bytes((SCALES.index(best.scale), best.how)) + best.data)
+    return best
 
 
 def encode_lossless(codec: str, picture: Picture) -> Lossless:

@@ -23,6 +23,8 @@ NAMES = {
     "quic": "quic",
     "rate-quality": "rate_quality",
     "repair": "repair",
+    "scalability": "scalability",
+    "speed": "speed",
     "startup": "startup",
     "threads": "threads",
     "transport": "transport",

@@ -113,7 +113,7 @@ def report(sentences: dict[str, list[Sentence]], pictured: Sequence[Pictured]) -
 @click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path), envvar="LAYERCAST_DATA")
 @click.option("--images", type=click.IntRange(1), default=None, help="Only the captions of the first N images.")
 @work.options
-def command(data: Path, images: int | None, jobs: int, as_json: bool, strict: bool) -> None:
+def command(data: Path, images: int | None, workers: int, as_json: bool, strict: bool) -> None:
     """Bytes of header and caption on the caption sets in DATA/captions."""
     sentences, pictured = {}, []
     for name in SETS:
@@ -122,11 +122,11 @@ def command(data: Path, images: int | None, jobs: int, as_json: bool, strict: bo
             raise click.ClickException(f"{source}: not there; give the folder that holds captions/")
         pairs, folder = read_captions(source, images), data / PHOTOS[name] if name in PHOTOS else None
         tasks = [(pairs[at : at + SLICE], folder) for at in range(0, len(pairs), SLICE)]
-        sentences[name] = [run for runs in work.each(measure, tasks, jobs, name) for run in runs]
+        sentences[name] = [run for runs in work.each(measure, tasks, workers, name) for run in runs]
         if folder is not None:
             texts: dict[str, list[str]] = {}
             for image, text in pairs:
                 texts.setdefault(image, []).append(text)
             there = [(folder / image, held) for image, held in texts.items() if (folder / image).is_file()]
-            pictured += work.each(measure_pictured, there, jobs, "thumbnails")
+            pictured += work.each(measure_pictured, there, workers, "thumbnails")
     report(sentences, pictured).show(as_json, strict)

@@ -79,7 +79,7 @@ def report(runs: Sequence[Framed]) -> Report:
 
 @click.command("framing", short_help="What header and framing take of a stream.")
 @work.picture_options
-def command(folder: Path, images: int | None, match: str, jobs: int, as_json: bool, strict: bool) -> None:
+def command(folder: Path, images: int | None, match: str, workers: int, as_json: bool, strict: bool) -> None:
     """Bytes of header and framing in the streams of the pictures in FOLDER."""
     paths = work.pictures(folder, images, match)
-    report(work.each(measure, [(path,) for path in paths], jobs, "framing")).show(as_json, strict)
+    report(work.each(measure, [(path,) for path in paths], workers, "framing")).show(as_json, strict)

@@ -242,17 +242,17 @@ def report(
 @click.option("--latents", type=click.IntRange(1), default=12, help="Latent chunks removed one at a time, a picture.")
 @work.picture_options
 def command(
-    folder: Path, seeds: int, latents: int, images: int | None, match: str, jobs: int, as_json: bool, strict: bool
+    folder: Path, seeds: int, latents: int, images: int | None, match: str, workers: int, as_json: bool, strict: bool
 ) -> None:
     """Removes chunks at random from the streams of the pictures in FOLDER."""
     paths = work.pictures(folder, images, match)
     kept = [(path, lost, prefix, seeds) for path in paths for lost, prefix in CASES]
     harms = [(path, lost, seeds) for path in paths for lost, _ in CASES]
     found = report(
-        work.each(measure_kept, kept, jobs, "base kept"),
-        work.each(measure_harm, harms, jobs, "latents lost too"),
-        work.each(measure_spread, [(path, latents) for path in paths], jobs, "one latent"),
-        work.each(measure_useless, [(path,) for path in paths], jobs, "useless bytes"),
+        work.each(measure_kept, kept, workers, "base kept"),
+        work.each(measure_harm, harms, workers, "latents lost too"),
+        work.each(measure_spread, [(path, latents) for path in paths], workers, "one latent"),
+        work.each(measure_useless, [(path,) for path in paths], workers, "useless bytes"),
     )
     found.notes.append(f"{len(paths)} pictures, {seeds} seeds.")
     found.show(as_json, strict)

@@ -105,7 +105,7 @@ def report(runs: Sequence[Run]) -> Report:
 
 @click.command("lossless", short_help="Every pixel comes back: bits and seconds beside JPEG XL.")
 @work.picture_options
-def command(folder: Path, images: int | None, match: str, jobs: int, as_json: bool, strict: bool) -> None:
+def command(folder: Path, images: int | None, match: str, workers: int, as_json: bool, strict: bool) -> None:
     """Lossless size and speed on the pictures in FOLDER beside JPEG XL effort 7 in the same run."""
     paths = work.pictures(folder, images, match)
-    report(work.each(measure, [(path,) for path in paths], jobs, "lossless")).show(as_json, strict)
+    report(work.each(measure, [(path,) for path in paths], workers, "lossless")).show(as_json, strict)

@@ -218,11 +218,11 @@ def figures(values: Sequence[float]) -> dict[str, float]:
 @click.option("--runs", type=click.IntRange(1), default=None, help="Runs of each row instead of its own number.")
 @click.option("--seed", default=1, show_default=True, help="Of the first run; chooses which packets are lost.")
 @work.options
-def command(rows: tuple[str, ...], runs: int | None, seed: int, jobs: int, as_json: bool, strict: bool) -> None:
+def command(rows: tuple[str, ...], runs: int | None, seed: int, workers: int, as_json: bool, strict: bool) -> None:
     """Captions through real sockets over an emulated link. Needs Linux, root, iproute2 and /dev/net/tun.
 
     Each end is a process in a network namespace; times exclude starting it. The rows run one after the other, whatever
-    --jobs says. Seconds; a caption that never came counts as infinite.
+    --workers says. Seconds; a caption that never came counts as infinite.
     """
     from sim.wire import why_not
 

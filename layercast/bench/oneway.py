@@ -179,7 +179,7 @@ def _residuals_reached(sending: Sending, logs: Sequence[Sequence[bytes]]) -> Ite
 @click.command("oneway", short_help="What arrives where nobody answers, and what it costs.")
 @click.option("--runs", type=click.IntRange(1), default=1000, show_default=True, help="Runs of each case, seeds fixed.")
 @work.options
-def command(runs: int, jobs: int, as_json: bool, strict: bool) -> None:
+def command(runs: int, workers: int, as_json: bool, strict: bool) -> None:
     """The bundled photo, sent once with the redundancy chosen for the link, through a modelled link a thousand times.
 
     20% of loss, each packet by itself or in bursts of 4 on average; then two receivers that lose 50% each and put

@@ -124,7 +124,7 @@ def measure(way: str, receivers: int, seconds: float) -> Load:
 @click.option("--seconds", type=click.FloatRange(1), default=10.0, show_default=True, help="How long to measure.")
 @click.option("--way", "ways", type=click.Choice(list(GOALS)), multiple=True, help="Only these.  [default: all]")
 @work.options
-def command(receivers: int, seconds: float, ways: tuple[str, ...], jobs: int, as_json: bool, strict: bool) -> None:
+def command(receivers: int, seconds: float, ways: tuple[str, ...], workers: int, as_json: bool, strict: bool) -> None:
     """Processor time of a server with real receivers at 50 kbit/s each on loopback, their own left out."""
     found = Report("peers")
     columns = ("way", "receivers", "packets a s", "core used", "packets a core-second", "receivers on half a core")

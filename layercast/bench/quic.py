@@ -132,7 +132,7 @@ def percentile(values: list[float], share: float) -> float:
 @click.command("quic", short_help="How long a first caption takes over QUIC and WebTransport.")
 @click.option("--seeds", default=SEEDS, show_default=True, type=click.IntRange(1), help="Runs of the case with loss.")
 @work.options
-def command(seeds: int, jobs: int, as_json: bool, strict: bool) -> None:
+def command(seeds: int, workers: int, as_json: bool, strict: bool) -> None:
     """A server sends a caption as soon as it may; seconds from the client's first packet until it is whole.
 
     Virtual time, real aioquic at both ends; wire bytes with IP and UDP. The base goes twice, in packets of the link's
@@ -156,7 +156,7 @@ def command(seeds: int, jobs: int, as_json: bool, strict: bool) -> None:
     for channel in CHANNELS:
         for size in ITEMS:
             tasks = [(LOSSY, channel, size, seed) for seed in range(seeds)]
-            waits = sorted(opening.wait for opening in work.each(run, tasks, jobs, channel))
+            waits = sorted(opening.wait for opening in work.each(run, tasks, workers, channel))
             middle, late = percentile(waits, 0.5), percentile(waits, 0.95)
             table.rows.append((channel, size, seeds, middle, late, waits[-1]))
             if channel == "quic" and size == ITEMS[0]:

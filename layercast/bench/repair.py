@@ -61,7 +61,7 @@ def run(loss: float, round_trip: float, code: bool, seed: int) -> Outcome:
 @click.command("repair", short_help="What repair symbols are worth where the receiver answers.")
 @click.option("--seeds", type=click.IntRange(1), default=10, show_default=True, help="Runs of each case.")
 @work.options
-def command(seeds: int, jobs: int, as_json: bool, strict: bool) -> None:
+def command(seeds: int, workers: int, as_json: bool, strict: bool) -> None:
     """Eight items of 800 B of a middle class every minute, over simulated links of 50 kbit/s that lose both ways.
 
     Without and with repair symbols, after some bulk by which the sender measured the path. Virtual time.

@@ -6,10 +6,20 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import click
 
-Cell = str | float | int | bool | None
+
+class Interval(NamedTuple):
+    """A figure and the bounds that it lies within."""
+
+    mean: float
+    low: float
+    high: float
+
+
+Cell = str | float | int | bool | Interval | None
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,8 @@ def _shown(cell: Cell) -> str:
     """A cell for a person: three to four figures, a dash for nothing."""
     if cell is None:
         return "-"
+    if isinstance(cell, Interval):
+        return f"{_shown(cell.mean)} [{_shown(cell.low)}, {_shown(cell.high)}]"
     if isinstance(cell, bool) or not isinstance(cell, float):
         return str(cell)
     if not math.isfinite(cell):
@@ -58,8 +70,10 @@ def _digits(cell: float) -> int:
     return 2 if abs(cell) >= 1 else 3
 
 
-def _plain(cell: Cell) -> Cell:
-    """JSON knows no infinity."""
+def _plain(cell: Cell) -> Cell | dict[str, float]:
+    """JSON knows no infinity, and names the parts of an interval."""
+    if isinstance(cell, Interval):
+        return cell._asdict()
     return None if isinstance(cell, float) and not math.isfinite(cell) else cell
 
 

@@ -86,7 +86,7 @@ def heavy_imports(words: Sequence[str]) -> list[str]:
 @click.command("startup", short_help="Seconds until info, cut and --help have answered.")
 @click.option("--times", type=click.IntRange(1, 100), default=7, help="Runs of each command; the median counts.")
 @work.options
-def command(times: int, jobs: int, as_json: bool, strict: bool) -> None:
+def command(times: int, workers: int, as_json: bool, strict: bool) -> None:
     """Median wall seconds of whole processes, and which heavy libraries they import (none may be)."""
     found, table = Report("startup"), Table(("command", "median s", "slowest s", "heavy imports"))
     with tempfile.TemporaryDirectory() as folder:

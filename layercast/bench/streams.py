@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from layercast.bench.work import load
 
@@ -34,11 +34,11 @@ def guess(picture: Picture) -> str:
     return guess_caption(picture)
 
 
-def encode(picture: Picture, caption: str | None = None) -> bytes:
-    """The stream of a picture, to its last bit, in the default order, with a guessed caption or none."""
+def encode(picture: Picture, caption: str | None = None, **options: Any) -> bytes:
+    """The stream of a picture, to its last bit if no option says otherwise, with a guessed caption or none."""
     import codec
 
-    return codec.encode(picture, caption=caption, guessed=caption is not None)
+    return codec.encode(picture, caption=caption, guessed=caption is not None, **options)
 
 
 def stream_of(path: Path) -> bytes:

@@ -67,12 +67,12 @@ def report(files: Sequence[Path], found: Sequence[Sequence[str]]) -> Report:
 
 @click.command("threads", short_help="The same pixels on one thread and two.")
 @work.picture_options
-def command(folder: Path, images: int | None, match: str, jobs: int, as_json: bool, strict: bool) -> None:
+def command(folder: Path, images: int | None, match: str, workers: int, as_json: bool, strict: bool) -> None:
     """Decodes streams of the pictures in FOLDER, whole and cut, in processes with one thread and with two."""
     paths = work.pictures(folder, images, match)
     with tempfile.TemporaryDirectory() as held:
         files = write_streams(paths, Path(held))
-        report(files, work.each(digests_with, [(count, files) for count in THREADS], jobs, "threads")).show(
+        report(files, work.each(digests_with, [(count, files) for count in THREADS], workers, "threads")).show(
             as_json, strict
         )
 

@@ -169,7 +169,7 @@ def _others(found: Report, seeds: Sequence[int]) -> None:
     help="A mahimahi trace, run at a hundredth of its rate; may be given again.",
 )
 @work.options
-def command(seed: int, count: int, traces: Sequence[Path], jobs: int, as_json: bool, strict: bool) -> None:
+def command(seed: int, count: int, traces: Sequence[Path], workers: int, as_json: bool, strict: bool) -> None:
     """Payload over capacity, and the wait of a 300 B base item about every 3 s, beside bulk over simulated links.
 
     Virtual time; every header, copy and resend counts. Nobody tells the sender the rate, but for one column.

@@ -282,7 +282,7 @@ def _life_table(found: Report, seed: int) -> None:
 @click.option("--seed", default=1, show_default=True, help="Chooses which packets are lost.")
 @click.option("--virtual", "virtual_only", is_flag=True, help="Leave out what takes real time (half a minute).")
 @work.options
-def command(seed: int, virtual_only: bool, jobs: int, as_json: bool, strict: bool) -> None:
+def command(seed: int, virtual_only: bool, workers: int, as_json: bool, strict: bool) -> None:
     """How soon the first item arrives after signalling, how long a connection lives, what a transfer achieves.
 
     Real aiortc over modelled links in virtual time; openings with loss in real time, since DTLS keeps its own. Every

@@ -24,11 +24,11 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 
 
 def options(command: Decorated) -> Decorated:
-    """The options of every benchmark: --jobs, --json, --strict."""
+    """The options of every benchmark: --workers, --json, --strict."""
     for option in (
         click.option("--strict", is_flag=True, help="Exit with status 1 if a goal is missed."),
         click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of Markdown."),
-        click.option("--jobs", type=click.IntRange(1, 256), default=1, help="Processes, one thread each."),
+        click.option("--workers", type=click.IntRange(1, 256), default=1, help="Processes, one thread each."),
     ):
         command = option(command)
     return command
@@ -51,6 +51,12 @@ def pictures(folder: Path, images: int | None, match: str) -> list[Path]:
     if not found:
         raise click.ClickException(f"{folder}: no picture matches {match!r}; name a folder of PNG, JPEG or WebP files")
     return found[:images]
+
+
+def spread_pictures(folder: Path, images: int | None, match: str) -> list[Path]:
+    """As `pictures`, but four, evenly spread, if no number is given."""
+    listed = pictures(folder, None, match)
+    return listed[:images] if images else listed[:: max(1, len(listed) // 4)][:4]
 
 
 def load(path: Path) -> Picture:
@@ -78,9 +84,14 @@ def one_thread() -> None:
 
 
 def each(
-    function: Callable[..., Result], tasks: Iterable[Sequence[Any]], jobs: int = 1, label: str = ""
+    function: Callable[..., Result],
+    tasks: Iterable[Sequence[Any]],
+    workers: int = 1,
+    label: str = "",
+    cluster: str | None = None,
 ) -> list[Result]:
-    """`function(*task)` of every task, in the order of the tasks, on `jobs` processes; a bar on a terminal.
+    """`function(*task)` of every task, in the order of the tasks, on `workers` processes or a Ray cluster at an address
+    ("local": one made here with as many workers); a bar on a terminal.
 
     Ctrl-C ends the workers and raises click.Abort.
     """
@@ -90,18 +101,22 @@ def each(
     one_thread()
     bar = tqdm(total=len(listed), desc=label, disable=None, leave=False)
     with bar:
-        if jobs == 1 or len(listed) < 2:
+        if cluster is not None:
+            from layercast.cluster import spread
+
+            return spread(function, listed, cluster, workers, bar.update)
+        if workers == 1 or len(listed) < 2:
             results = []
             for task in listed:
                 results.append(function(*task))
                 bar.update()
             return results
-        return _spread(function, listed, jobs, bar)
+        return _spread(function, listed, workers, bar)
 
 
-def _spread(function: Callable[..., Result], tasks: list[Sequence[Any]], jobs: int, bar: Any) -> list[Result]:
+def _spread(function: Callable[..., Result], tasks: list[Sequence[Any]], workers: int, bar: Any) -> list[Result]:
     """The tasks over a pool of fresh processes."""
-    pool = ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=get_context("spawn"), initializer=_prepare)
+    pool = ProcessPoolExecutor(min(workers, len(tasks)), mp_context=get_context("spawn"), initializer=_prepare)
     try:
         futures = [pool.submit(function, *task) for task in tasks]
         for _ in as_completed(futures):

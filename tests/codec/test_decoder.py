@@ -109,7 +109,8 @@ def test_max_bytes_is_a_cut_of_the_whole() -> None:
     picture = source(120, 90, 3)
     whole = codec.encode(picture, weights=TINY)
     assert codec.encode(picture, weights=TINY, max_bytes=300) == whole[:300]
-    assert len(codec.encode(picture, weights=TINY, max_bytes=1)) == 8
+    with pytest.raises(ValueError, match="7 bytes cannot hold the header of 8"):
+        codec.encode(picture, weights=TINY, max_bytes=7)
 
 
 def test_lossy_streams_have_no_residual() -> None:

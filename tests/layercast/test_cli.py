@@ -162,6 +162,24 @@ def test_sizes_asked_for_are_kept(folder: Path, tmp_path: Path) -> None:
         assert encode(folder / "a.png", "-o", tmp_path / "a.lcast", option, value).exit_code == 0
         assert size - 70 <= (tmp_path / "a.lcast").stat().st_size <= size
     fails(encode(folder / "a.png", "--lossless", "--bpp", "1"), "exclude one another", code=2)
+    fails(encode(folder / "a.png", "--quality", "70", "--max-bytes", "99"), "exclude one another", code=2)
+    fails(encode(folder / "a.png", "--bpp", "0.0001"), "0 bytes cannot hold the header of 8")
+
+
+def test_a_quality_asked_for_is_reached(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ssimulacra2")
+    assert encode(folder / "a.png", "-o", tmp_path / "a.lcast", "--quality", "50").exit_code == 0
+    assert (tmp_path / "a.lcast").stat().st_size < 0.9 * (folder / "a.lcast").stat().st_size
+    Image.fromarray(draw(7, 20, 3)).save(tmp_path / "flat.png")
+    fails(encode(tmp_path / "flat.png", "--quality", "50"), "flat.png: below 8x8 pixels SSIMULACRA2 says nothing")
+
+
+def test_regions_go_first_and_lie_within(folder: Path, tmp_path: Path) -> None:
+    words = ("--roi", "40,30,9,9", "--roi", "0,0,5,5")
+    assert encode(folder / "a.png", "-o", tmp_path / "a.lcast", *words).exit_code == 0
+    assert json.loads(run("info", tmp_path / "a.lcast", "--json").stdout)["verified"] is True
+    fails(encode(folder / "a.png", "--roi", "64,0,9,9"), "the region 64,0,9,9 holds no pixel of the 64x48 picture")
+    fails(encode(folder / "a.png", "--roi", "1,2,3"), "is not X,Y,W,H", code=2)
 
 
 def test_location_travels_only_when_asked(tmp_path: Path) -> None:
@@ -275,6 +293,6 @@ def test_every_public_name_is_there() -> None:
 
     for name in layercast.__all__:
         assert getattr(layercast, name) is not None
-    assert layercast.codec.encode is layercast.encode
+    assert layercast.codec.decode is layercast.decode
     with pytest.raises(AttributeError, match="nothing_of_the_kind"):
         _ = layercast.nothing_of_the_kind

@@ -42,10 +42,28 @@ def test_downscaling_serves_small_budgets(tmp_path: Path) -> None:
 
 def test_kept_results_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = peers.encode_to_budget("webp", photo(), 700, tmp_path)
-    monkeypatch.setattr(peers, "_tries", lambda *_: pytest.fail("searched again"))
+    monkeypatch.setattr(peers.Fitting, "best", lambda *_: pytest.fail("searched again"))
     again = peers.encode_to_budget("webp", photo(), 700, tmp_path)
     assert first is not None and again is not None
     assert (first.data, first.scale) == (again.data, again.scale) and np.array_equal(first.picture, again.picture)
+
+
+def test_budgets_that_share_a_search_get_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    webp = peers.PEERS["webp"]
+    tried: list[tuple[tuple[int, int], float]] = []
+
+    def encode(image: Image.Image, setting: float) -> bytes:
+        tried.append((image.size, setting))
+        return webp.encode(image, setting)
+
+    monkeypatch.setitem(peers.PEERS, "webp", peers.Peer("webp", webp.settings, encode, webp.decode))
+    fitting = peers.Fitting("webp", photo())
+    together = [fitting.best(budget) for budget in (300, 700, 2000)]
+    assert len(tried) == len(set(tried))
+    for budget, found in zip((300, 700, 2000), together, strict=True):
+        alone = peers.encode_to_budget("webp", photo(), budget, tmp_path)
+        assert found is not None and alone is not None
+        assert (found.data, found.scale, found.how) == (alone.data, alone.scale, alone.how)
 
 
 def test_a_cache_that_cannot_be_written_only_costs_time(tmp_path: Path) -> None:

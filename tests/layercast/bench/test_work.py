@@ -22,23 +22,23 @@ import time
 from layercast.bench.work import each
 if __name__ == "__main__":
     print("ready", flush=True)
-    each(time.sleep, [(60,)] * 6, jobs=2)
+    each(time.sleep, [(60,)] * 6, workers=2)
 """
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_results_come_in_the_order_of_the_tasks(jobs: int) -> None:
-    assert work.each(divmod, [(9, 4), (7, 2), (5, 5)], jobs) == [(2, 1), (3, 1), (1, 0)]
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_come_in_the_order_of_the_tasks(workers: int) -> None:
+    assert work.each(divmod, [(9, 4), (7, 2), (5, 5)], workers) == [(2, 1), (3, 1), (1, 0)]
 
 
 def test_workers_compute_with_one_thread() -> None:
-    assert work.each(os.getenv, [("OMP_NUM_THREADS",), ("MKL_NUM_THREADS",)], jobs=2) == ["1", "1"]
+    assert work.each(os.getenv, [("OMP_NUM_THREADS",), ("MKL_NUM_THREADS",)], workers=2) == ["1", "1"]
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_an_error_of_a_task_comes_out(jobs: int) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_of_a_task_comes_out(workers: int) -> None:
     with pytest.raises(ZeroDivisionError):
-        work.each(divmod, [(1, 1), (1, 0)], jobs)
+        work.each(divmod, [(1, 1), (1, 0)], workers)
 
 
 def living(group: int) -> list[str]:

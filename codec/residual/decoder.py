@@ -18,8 +18,7 @@ from codec.residual.transform import (
     SIDES,
     Picture,
     Plane,
-    analyse,
-    base_planes,
+    base_bands,
     from_cells,
     from_planes,
     synthesise,
@@ -185,7 +184,7 @@ class ResidualDecoder:
             raise ValueError(f"the base must be uint8{[layout.height, layout.width, layout.channels]}")
         if self._base is None or not np.array_equal(base, self._base):
             self._base = base.copy()
-            self._known = [analyse(plane) for plane in base_planes(base)]
+            self._known = base_bands(base)
             self._planes = [None] * len(self._planes)
         for plane in range(len(self._planes)):
             if self._planes[plane] is None:
@@ -259,7 +258,7 @@ def guess(state: State, plane: int, group: int) -> NDArray[np.int16]:
     """The likeliest values of coefficients, signed, from their intervals."""
     low, high = state.low[plane][group].astype(np.int32), state.high[plane][group].astype(np.int32)
     size = high - low
-    depth = (low >= 2 * size).astype(np.int64) + (low >= 4 * size)
+    depth = (low >> 1 >= size).astype(np.int64) + (low >> 2 >= size)
     value = low + ((size - 1) * POINTS[depth] >> 8)
     return (np.where(low > 0, value, 0) * state.sign[plane][group]).astype(np.int16)
 

@@ -32,7 +32,7 @@ from codec.residual.transform import SIDES
 
 BLOCK = 8
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))  # first row and column; the step is 2
-LIMIT = 9999  # a band takes part from the first pass on whose top is at most this: no coefficient reaches half of it
+LIMIT = 32766  # a band takes part from the first pass on whose top is at most this: no coefficient reaches half of it
 
 Bits = NDArray[np.uint8]
 Small = NDArray[np.int16]
@@ -95,7 +95,7 @@ class State:
     def logs(self, tables: Tables, plane: int, group: int, number: int) -> Small:
         """Known magnitudes on the logarithmic scale of pass `number`, 0 while insignificant."""
         low = self.low[plane][group]
-        middle = (low + self.high[plane][group]) >> 1
+        middle = _middle(low, self.high[plane][group])
         result = np.zeros(low.shape, np.int16)
         for o, scale in enumerate(tables.scale(self.roles[plane], group, number)):
             result[:, o] = scale[middle[:, o]]
@@ -130,6 +130,11 @@ def run_items(
             break
         unit = (kind or Unit)(state, tables, plane, group, number, links)
         unit.run(coder, truth[plane][group] if truth is not None else None)
+
+
+def _middle(low: Small, high: Small) -> Small:
+    """(low + high) >> 1; the sum would not fit."""
+    return low + (high - low >> 1)
 
 
 def _framed(array: NDArray[np.generic], margin: int, mirrored: bool = True) -> Small:
@@ -341,7 +346,7 @@ class Unit:
         stride = self.count * (self.side // 2) ** 2
         bottom, top = low[where], high[where]
         orientation = self._orientation(where)
-        middle = np.where(bottom > 0, (bottom + top) >> 1, self.halves[orientation].astype(np.int16))
+        middle = np.where(bottom > 0, _middle(bottom, top), self.halves[orientation].astype(np.int16))
         real = truth[here].reshape(-1)[where] if truth is not None else None
         told = (abs(real) >= middle).astype(np.uint8) if real is not None else None
         p1 = self._chances(phase, where, bottom, top, told)
@@ -366,7 +371,7 @@ class Unit:
 
     def _refresh(self, here: tuple[slice, ...], shape: tuple[int, ...], low: Small, high: Small) -> None:
         """Brings the logarithms of a phase up to date."""
-        middle = np.where(low > 0, (low + high) >> 1, 0).reshape(shape)
+        middle = np.where(low > 0, _middle(low, high), 0).reshape(shape)
         logs = np.empty(shape, np.int16)
         for o, scale in enumerate(self.tables.scale(self.role, self.group, self.number)):
             logs[:, o] = scale[middle[:, o]]
@@ -390,7 +395,7 @@ class Unit:
     def _kind(self, where: Index, phase: int, bottom: Small, top: Small) -> Index:
         """Class of a decision: 0 insignificant, 1 likewise in a fresh block, 2 + 5 depth + size when refining."""
         size = top - bottom
-        depth = (bottom >= 2 * size).astype(np.int64) + (bottom >= 4 * size)
+        depth = (bottom >> 1 >= size).astype(np.int64) + (bottom >> 2 >= size)
         refining = 5 * depth + np.minimum(size, 6)  # sizes begin at 2
         if not self.fresh.any():
             return np.where(bottom > 0, refining, 0)

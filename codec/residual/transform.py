@@ -5,7 +5,10 @@ wavelet runs over the whole picture (no seams); afterwards the coefficients are 
 holding those that belong to one square of 128x128 pixels.
 
 The 13/7-T transform (Adams and Kossentini, "Reversible integer-to-integer wavelet transforms for image
-compression", 2000) predicts odd samples by (-1, 9, 9, -1)/16 and updates even ones by (-1, 9, 9, -1)/32.
+compression", 2000) predicts odd samples by (-1, 9, 9, -1)/16 and updates even ones by (-1, 9, 9, -1)/32. Here rows
+and columns are lifted together, each band rounded once, and the low bands of the finest levels are doubled: their
+rounding, which stays in the picture until the last bit of the details is known, shrinks with every level instead of
+adding up. Both together halve what coarse bands lose, and show mostly in smooth parts.
 """
 
 from __future__ import annotations
@@ -14,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEVELS = 5
+DOUBLED = 2  # the finest levels, whose low bands are kept at twice their size
 CELL = 128
 DIFFERENCES = 4  # groups below this one hold picture - base; the finer ones the picture, where a base is mostly noise
+LARGEST = 7000  # of a base's coefficient: no photo has larger ones, and differences must fit 16 bits
 GROUPS = LEVELS + 1  # group 0: the lowest band; group g >= 1: the three detail bands of level 6 - g
 SIDES = (4, 4, 8, 16, 32, 64)  # coefficients on a side of a cell's band, by group
 
@@ -39,12 +44,12 @@ def from_planes(planes: list[Plane], channels: int) -> Picture:
     return np.stack([np.clip(part, 0, 255).astype(np.uint8) for part in parts], axis=-1)
 
 
-def base_planes(base: Picture) -> list[Plane]:
-    """Planes of a base; its alpha counts as 255."""
+def base_bands(base: Picture) -> list[list[list[Plane]]]:
+    """The bands of a base by plane and group, within +-LARGEST; its alpha counts as 255."""
     planes = to_planes(base)
     if base.shape[2] in (2, 4):
         planes[-1] = np.zeros_like(planes[-1])
-    return planes
+    return [[[np.clip(band, -LARGEST, LARGEST) for band in bands] for bands in analyse(plane)] for plane in planes]
 
 
 def _forward_colour(picture: Picture) -> list[Plane]:
@@ -63,50 +68,92 @@ def _inverse_colour(luma: Plane, orange: Plane, violet: Plane) -> tuple[Plane, P
     return blue + orange, violet + middle, blue
 
 
-def _filtered(half: Plane, start: int, count: int, odd: bool, length: int) -> Plane:
-    """Sums -a + 9b + 9c - d of four neighbours along the first axis, the signal mirrored at its ends.
+def _filtered(half: Plane, axis: int, start: int, count: int, odd: bool, length: int) -> Plane:
+    """Sums -a + 9b + 9c - d of four neighbours along `axis`, the signal mirrored at its ends.
 
     `half` holds the samples at even (odd=False) or odd positions of a signal of `length`; item i of the result
     uses its entries i + start ... i + start + 3.
     """
     if length == 1:
-        return np.zeros((count, *half.shape[1:]), half.dtype)
+        return np.zeros((count, half.shape[1]) if axis == 0 else (half.shape[0], count), half.dtype)
     positions = 2 * np.arange(start, count + start + 3) + odd
     period = 2 * (length - 1)
     positions = np.abs(positions) % period
     positions = np.where(positions >= length, period - positions, positions) >> 1
-    taps = half[positions]
-    return 9 * (taps[1 : count + 1] + taps[2 : count + 2]) - (taps[:count] + taps[3 : count + 3])
+    taps = np.take(half, positions, axis=axis)
+    if axis == 0:
+        return 9 * (taps[1 : count + 1] + taps[2 : count + 2]) - (taps[:count] + taps[3 : count + 3])
+    return 9 * (taps[:, 1 : count + 1] + taps[:, 2 : count + 2]) - (taps[:, :count] + taps[:, 3 : count + 3])
 
 
-def _analyse(signal: Plane) -> tuple[Plane, Plane]:
-    """Low and high half of `signal` along the first axis."""
-    length = signal.shape[0]
-    low, high = signal[0::2], signal[1::2]
-    high = high - ((_filtered(low, -1, high.shape[0], False, length) + 8) >> 4)
-    low = low + ((_filtered(high, -2, low.shape[0], True, length) + 16) >> 5) if high.shape[0] else low
-    return low, high
+class _Level:
+    """The four linear maps of one level over a plane of height x width; scaled by 16 (predict) and 32 (update)."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self._sides = height, width
+
+    def predict(self, even: Plane, axis: int) -> Plane:
+        """16 times what samples at even positions foretell of the odd ones."""
+        length = self._sides[axis]
+        return _filtered(even, axis, -1, length >> 1, False, length)
+
+    def update(self, odd: Plane, axis: int) -> Plane:
+        """32 times what detail at odd positions adds to the even samples."""
+        length = self._sides[axis]
+        return _filtered(odd, axis, -2, (length + 1) >> 1, True, length)
+
+    def carried(self, high_low: Plane, low_high: Plane, half: Plane) -> Plane:
+        """Twice what the details add to the low band, rounded down."""
+        single = self.update(low_high, 0) + self.update(high_low, 1)
+        return (32 * single - self.update(self.update(half, 1), 0)) >> 9
 
 
-def _synthesise(low: Plane, high: Plane) -> Plane:
-    length = low.shape[0] + high.shape[0]
-    if high.shape[0]:
-        low = low - ((_filtered(high, -2, low.shape[0], True, length) + 16) >> 5)
-        high = high + ((_filtered(low, -1, high.shape[0], False, length) + 8) >> 4)
-    signal = np.empty((length, *low.shape[1:]), low.dtype)
-    signal[0::2], signal[1::2] = low, high
-    return signal
+def _analyse(plane: Plane, doubled: bool) -> tuple[Plane, list[Plane]]:
+    """The low band of `plane` and its details [HL, LH, HH].
+
+    Both directions at once, so that each band is rounded once. `doubled`: the low band is twice as large and takes
+    the lowest bit of HH, which is half as large.
+    """
+    level = _Level(*plane.shape)
+    low, right, below, both = (np.ascontiguousarray(plane[y::2, x::2]) for y in (0, 1) for x in (0, 1))
+    foretold = level.predict(low, 0)
+    both = both - ((16 * level.predict(right, 0) + level.predict(16 * below - foretold, 1) + 128) >> 8)
+    half = both & ~1 if doubled else both  # what the other bands know of HH
+    round_up = 24 if doubled else 16
+    below = below + ((level.update(half, 1) - 2 * foretold + round_up) >> 5)
+    right = right + ((level.update(half, 0) - 2 * level.predict(low, 1) + round_up) >> 5)
+    if not doubled:
+        return low + ((level.carried(right, below, half) + 1) >> 1), [right, below, both]
+    carried = level.carried(right, below, half)
+    carried[: both.shape[0], : both.shape[1]] += both & 1
+    return 2 * low + carried, [right, below, both >> 1]
+
+
+def _synthesise(low: Plane, details: list[Plane], doubled: bool) -> Plane:
+    right, below, both = details
+    height, width = low.shape[0] + both.shape[0], low.shape[1] + both.shape[1]
+    level = _Level(height, width)
+    half = 2 * both if doubled else both
+    low = low - level.carried(right, below, half) if doubled else low - ((level.carried(right, below, half) + 1) >> 1)
+    round_up = 24 if doubled else 16
+    if doubled:
+        both = half + (low[: both.shape[0], : both.shape[1]] & 1)
+        low = low >> 1
+    foretold = level.predict(low, 0)
+    below = below - ((level.update(half, 1) - 2 * foretold + round_up) >> 5)
+    right = right - ((level.update(half, 0) - 2 * level.predict(low, 1) + round_up) >> 5)
+    both = both + ((16 * level.predict(right, 0) + level.predict(16 * below - foretold, 1) + 128) >> 8)
+    plane = np.empty((height, width), low.dtype)
+    plane[::2, ::2], plane[::2, 1::2], plane[1::2, ::2], plane[1::2, 1::2] = low, right, below, both
+    return plane
 
 
 def analyse(plane: Plane) -> list[list[Plane]]:
     """The bands of `plane` int32[H,W] by group: [lowest], then [HL, LH, HH] of each level from coarse to fine."""
     groups = []
-    for _ in range(LEVELS):
-        low, high = _analyse(plane)
-        lowlow, highlow = (part.T for part in _analyse(np.ascontiguousarray(low.T)))
-        lowhigh, highhigh = (part.T for part in _analyse(np.ascontiguousarray(high.T)))
-        groups.append([highlow, lowhigh, highhigh])
-        plane = np.ascontiguousarray(lowlow)
+    for number in range(LEVELS):
+        plane, details = _analyse(plane, number < DOUBLED)
+        groups.append(details)
     groups.append([plane])
     return groups[::-1]
 
@@ -114,10 +161,8 @@ def analyse(plane: Plane) -> list[list[Plane]]:
 def synthesise(groups: list[list[Plane]]) -> Plane:
     """The plane int32[H,W] of its bands: exactly what `analyse` took apart."""
     plane = groups[0][0]
-    for highlow, lowhigh, highhigh in groups[1:]:
-        low = _synthesise(np.ascontiguousarray(plane.T), np.ascontiguousarray(highlow.T)).T
-        high = _synthesise(np.ascontiguousarray(lowhigh.T), np.ascontiguousarray(highhigh.T)).T
-        plane = _synthesise(np.ascontiguousarray(low), np.ascontiguousarray(high))
+    for number, details in zip(reversed(range(LEVELS)), groups[1:], strict=True):
+        plane = _synthesise(plane, details, number < DOUBLED)
     return plane
 
 
@@ -157,9 +202,9 @@ def from_cells(cells: NDArray[np.int16], group: int, rows: int, columns: int, he
 def coefficients(picture: Picture, base: Picture, rows: int, columns: int) -> list[list[NDArray[np.int16]]]:
     """What the residual codes, by plane and group, in cells: the picture's coefficients, less the base's if coarse."""
     result = []
-    for ours, theirs in zip(to_planes(picture), base_planes(base), strict=True):
+    for ours, theirs in zip(to_planes(picture), base_bands(base), strict=True):
         groups = []
-        for group, (bands, known) in enumerate(zip(analyse(ours), analyse(theirs), strict=True)):
+        for group, (bands, known) in enumerate(zip(analyse(ours), theirs, strict=True)):
             if group < DIFFERENCES:
                 bands = [a - b for a, b in zip(bands, known, strict=True)]
             groups.append(to_cells(bands, group, rows, columns))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from codec.residual import Layout, ResidualDecoder, area, count, encode, needs
 from codec.residual.encoder import _Encoder
-from codec.residual.passes import Unit
+from codec.residual.passes import LIMIT, Unit
 from codec.residual.tables import FEATURES, PASSES, ROLES, tables
 from codec.residual.transform import GROUPS, analyse, from_planes, synthesise, to_planes
 from codec.stream import MAX_LENGTH, Header, Kind
@@ -84,7 +84,7 @@ def test_no_coefficient_exceeds_the_first_interval() -> None:
     ):
         picture = extreme.astype(np.uint8)
         truth = _Encoder(picture, 255 - picture, Header(256, 256, 3, 0, 1)).truth
-        assert max(int(abs(band).max()) for plane in truth for band in plane) < 4999
+        assert max(int(abs(band).max()) for plane in truth for band in plane) < LIMIT // 2
 
 
 # -- lossless --------------------------------------------------------------------------------------

@@ -9,18 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec.entropy import BitDecoder
-from codec.residual.layout import Layout, Placed
+from codec.residual.layout import EVERY, FARTHEST, Layout, Placed
 from codec.residual.passes import LIMIT, Bits, Index, Item, State, run_items, schedule
 from codec.residual.tables import PASSES, TOPS, tables
 from codec.residual.transform import (
+    CELL,
     DIFFERENCES,
+    EIGHTHS,
     GROUPS,
     SIDES,
     Picture,
     Plane,
     base_bands,
     from_cells,
-    from_planes,
+    shown,
     synthesise,
     to_cells,
 )  # fmt: skip
@@ -90,7 +92,8 @@ class ResidualDecoder:
         self._done = np.zeros(shape, np.int8)  # passes made
         self._whole: set[int] = set()
         self._before: dict[int, tuple[Index, State]] = {}  # of cut chunks: what their cells were
-        self._planes: list[Plane | None] = [None] * len(self._layout.roles)  # of the corrected picture
+        self._planes: list[Plane | None] = [None] * len(self._layout.roles)  # of the corrected picture, in eighths
+        self._exact: list[NDArray[np.bool_]] = [np.zeros((0, 0), np.bool_)] * len(self._layout.roles)  # their pixels
         self._base: Picture | None = None
         self._known: list[list[list[Plane]]] = []  # the base's bands by plane and group
 
@@ -189,21 +192,40 @@ class ResidualDecoder:
         for plane in range(len(self._planes)):
             if self._planes[plane] is None:
                 self._planes[plane] = self._plane(plane)
-        return from_planes([plane for plane in self._planes if plane is not None], layout.channels)
+        return shown([plane for plane in self._planes if plane is not None], self._exact, layout.channels)
 
     def _plane(self, plane: int) -> Plane:
+        """A plane of the corrected picture in eighths; notes which of its pixels are exact, given the base."""
         layout = self._layout
         groups = []
         for group, known in enumerate(self._known[plane]):
             theirs = to_cells(known, group, layout.rows, layout.columns)
             values = guess(self._state, plane, group)
-            if group < DIFFERENCES:
-                values += theirs
-            else:
+            if group >= DIFFERENCES:
                 limit = self._limit(plane, group)
-                values = np.where(self._state.low[plane][group] > 0, values, np.clip(theirs, -limit, limit))
+                theirs = np.where(self._state.low[plane][group] > 0, 0, np.clip(theirs, -limit, limit))
+            values += theirs.astype(np.int32) << EIGHTHS
             groups.append(from_cells(values, group, layout.rows, layout.columns, layout.height, layout.width))
-        return synthesise(groups)
+        exact = self._exact[plane] = self._exact_pixels(plane)
+        if exact.all():
+            return _exactly(groups)
+        smooth = synthesise(groups, smoothly=True)
+        if exact.any():
+            np.copyto(smooth, _exactly(groups), where=exact)
+        return smooth
+
+    def _exact_pixels(self, plane: int) -> NDArray[np.bool_]:
+        """bool[H,W]: the pixels that no cell reaches which is begun and not complete."""
+        layout, state = self._layout, self._state
+        begun: NDArray[np.bool_] = self._done[:, plane].any(axis=1)
+        for blocks in state.open[plane]:
+            begun = np.logical_or(begun, blocks.any(axis=(1, 2, 3)))
+        exact = np.ones((layout.height, layout.width), np.bool_)
+        for cell in np.flatnonzero(begun & ~self._complete_cells([plane])):
+            row, column = divmod(int(cell), layout.columns)
+            top, left = max(0, row * CELL - FARTHEST), max(0, column * CELL - FARTHEST)
+            exact[top : (row + 1) * CELL + FARTHEST, left : (column + 1) * CELL + FARTHEST] = False
+        return exact
 
     def _limit(self, plane: int, group: int) -> NDArray[np.int16]:
         """The largest magnitude of the base that stands in for an insignificant coefficient.
@@ -221,25 +243,27 @@ class ResidualDecoder:
         limit = np.where(begun[:, :, None, None], limit >> 2, limit)
         return np.where(done[:, :, None, None] < TRUSTED, limit, 0).astype(np.int16)
 
-    def _complete_cells(self) -> NDArray[np.bool_]:
+    def _complete_cells(self, planes: Sequence[int]) -> NDArray[np.bool_]:
+        """bool[cells]: where every coefficient of `planes` is known."""
         state, count = self._state, self._done.shape[0]
-        complete = np.ones(count, np.bool_)
-        for low, high, sign in zip(state.low, state.high, state.sign, strict=True):
-            for group in range(GROUPS):
-                known = (high[group] - low[group] <= 1) & ((low[group] == 0) | (sign[group] != 0))
+        complete: NDArray[np.bool_] = (self._done[:, planes] >= PASSES).all(axis=(1, 2))
+        for plane in planes if complete.any() else ():
+            for group in EVERY:
+                low, high, sign = state.low[plane][group], state.high[plane][group], state.sign[plane][group]
+                known = (high - low <= 1) & ((low == 0) | (sign != 0))
                 complete &= known.reshape(count, -1).all(axis=1)
-        return complete & (self._done >= PASSES).all(axis=(1, 2))
+        return complete
 
     def complete(self) -> bool:
         """Whether the picture is exact everywhere, given the exact base."""
-        return bool(self._complete_cells().all())
+        return bool(self._complete_cells(range(len(self._planes))).all())
 
     def exact_cells(self) -> NDArray[np.bool_]:
         """bool[rows, columns] of the 128x128 squares of the picture: True where all pixels are exact, given the base.
 
         Synthesis reaches 141 pixels at most, so a square is exact when all within two of it are complete.
         """
-        complete = self._complete_cells().reshape(self._layout.rows, self._layout.columns)
+        complete = self._complete_cells(range(len(self._planes))).reshape(self._layout.rows, self._layout.columns)
         padded = np.pad(complete, 2, constant_values=True)
         exact = np.ones_like(complete)
         for y in range(5):
@@ -254,13 +278,18 @@ def advance(done: NDArray[np.int8], cells: Index, items: Sequence[Item]) -> None
         done[cells, plane, group] = number + 1
 
 
-def guess(state: State, plane: int, group: int) -> NDArray[np.int16]:
-    """The likeliest values of coefficients, signed, from their intervals."""
+def _exactly(groups: list[list[Plane]]) -> Plane:
+    """What the exact transform makes of bands in eighths, in eighths."""
+    return synthesise([[band >> EIGHTHS for band in bands] for bands in groups]) << EIGHTHS
+
+
+def guess(state: State, plane: int, group: int) -> Plane:
+    """The likeliest values of coefficients in eighths, signed, from their intervals."""
     low, high = state.low[plane][group].astype(np.int32), state.high[plane][group].astype(np.int32)
     size = high - low
     depth = (low >> 1 >= size).astype(np.int64) + (low >> 2 >= size)
-    value = low + ((size - 1) * POINTS[depth] >> 8)
-    return (np.where(low > 0, value, 0) * state.sign[plane][group]).astype(np.int16)
+    value = (low << EIGHTHS) + ((size - 1) * POINTS[depth] >> 8 - EIGHTHS)
+    return np.where(low > 0, value, 0).astype(np.int32) * state.sign[plane][group]
 
 
 def _batches(jobs: list[_Job]) -> Iterable[list[_Job]]:

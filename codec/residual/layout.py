@@ -129,9 +129,11 @@ def _reach(group: int) -> int:
     return 6 * (1 << level - 1) + 3 * ((1 << level - 1) - 1)
 
 
+FARTHEST = _reach(1)
+
 # How far a pixel of the base can change the corrected picture: 6 samples by each level of the analysis, and then as far
 # as a coefficient reaches. Beyond the first pixels only the transform's rounding is left of it.
-REACH = 6 * ((1 << LEVELS) - 1) + _reach(1)
+REACH = 6 * ((1 << LEVELS) - 1) + FARTHEST
 
 
 class Layout:

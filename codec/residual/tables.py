@@ -24,10 +24,10 @@ CLASSES = 17  # of a decision: insignificant in an open or a fresh block, refine
 BLOCK_CONTEXTS = 18
 FINE = 1024  # steps in which context sums are cut into bins
 
-# Tops of the intervals at pass 0. Equal squared error would ask for the inverse of (norm of the band's synthesis function
-# x norm of the plane's column in the inverse colour transform); these are those, times 2^-o for what the eye (by
-# SSIMULACRA2 on held-out photos) notices more: o by group 1.4 1.4 1.2 .75 .35 -.35 for luma, .3 .2 0 -.4 -.6 -.75 for
-# Co, .6 .6 .25 0 -.3 -.5 for Cg.
+# Tops of the intervals at pass 0. Equal squared error would ask for the inverse of (norm of the band's synthesis
+# function x norm of the plane's column in the inverse colour transform); these are those, times 2^-o for what the eye
+# (by SSIMULACRA2 on held-out photos) notices more: o by group 1.4 1.4 1.2 .75 .35 -.35 for luma,
+# .3 .2 0 -.4 -.6 -.75 for Co, .6 .6 .25 0 -.3 -.5 for Cg.
 TOPS = (
     (
         (2072,), (3923, 3923, 7427), (9012, 9012, 17059),

@@ -24,6 +24,8 @@ LARGEST = 7000  # of a base's coefficient: no photo has larger ones, and differe
 GROUPS = LEVELS + 1  # group 0: the lowest band; group g >= 1: the three detail bands of level 6 - g
 SIDES = (4, 4, 8, 16, 32, 64)  # coefficients on a side of a cell's band, by group
 
+EIGHTHS = 3  # bits behind the point of what is not known to the last bit
+
 Plane = NDArray[np.int32]
 Picture = NDArray[np.uint8]
 
@@ -42,6 +44,26 @@ def from_planes(planes: list[Plane], channels: int) -> Picture:
     if channels in (2, 4):
         parts.append(planes[-1] + 255)
     return np.stack([np.clip(part, 0, 255).astype(np.uint8) for part in parts], axis=-1)
+
+
+def shown(planes: list[Plane], exact: list[NDArray[np.bool_]], channels: int) -> Picture:
+    """The picture of planes in eighths; where all of them are `exact` (bool[H,W]) as from_planes makes it.
+
+    Elsewhere a half is the middle of what the lost bits of the colour transform can be.
+    """
+    parts = [planes[0]]
+    if channels >= 3:
+        luma, orange, violet = planes[:3]
+        middle = luma - (violet >> 1)
+        parts = [middle + (orange >> 1) + 4, luma + (violet >> 1) + 2, middle - (orange >> 1) + 4]
+    if channels in (2, 4):
+        parts.append(planes[-1] + (255 << EIGHTHS))
+    picture = np.stack([np.clip(part + 4 >> EIGHTHS, 0, 255).astype(np.uint8) for part in parts], axis=-1)
+    everywhere = np.logical_and.reduce(exact)
+    if everywhere.any():
+        whole = from_planes([plane >> EIGHTHS for plane in planes], channels)
+        np.copyto(picture, whole, where=everywhere[..., None])
+    return picture
 
 
 def base_bands(base: Picture) -> list[list[list[Plane]]]:
@@ -131,10 +153,10 @@ def _analyse(plane: Plane, doubled: bool) -> tuple[Plane, list[Plane]]:
 
 def _synthesise(low: Plane, details: list[Plane], doubled: bool) -> Plane:
     right, below, both = details
-    height, width = low.shape[0] + both.shape[0], low.shape[1] + both.shape[1]
-    level = _Level(height, width)
+    level = _Level(low.shape[0] + both.shape[0], low.shape[1] + both.shape[1])
     half = 2 * both if doubled else both
-    low = low - level.carried(right, below, half) if doubled else low - ((level.carried(right, below, half) + 1) >> 1)
+    carried = level.carried(right, below, half)
+    low = low - (carried if doubled else carried + 1 >> 1)
     round_up = 24 if doubled else 16
     if doubled:
         both = half + (low[: both.shape[0], : both.shape[1]] & 1)
@@ -143,7 +165,25 @@ def _synthesise(low: Plane, details: list[Plane], doubled: bool) -> Plane:
     below = below - ((level.update(half, 1) - 2 * foretold + round_up) >> 5)
     right = right - ((level.update(half, 0) - 2 * level.predict(low, 1) + round_up) >> 5)
     both = both + ((16 * level.predict(right, 0) + level.predict(16 * below - foretold, 1) + 128) >> 8)
-    plane = np.empty((height, width), low.dtype)
+    return _woven(low, right, below, both)
+
+
+def _synthesise_smoothly(low: Plane, details: list[Plane], doubled: bool) -> Plane:
+    """As _synthesise of numbers that have bits to spare, so that no bit needs to be carried."""
+    right, below, both = details
+    level = _Level(low.shape[0] + both.shape[0], low.shape[1] + both.shape[1])
+    both = 2 * both if doubled else both
+    carried = level.carried(right, below, both)
+    low = low - carried >> 1 if doubled else low - (carried + 1 >> 1)
+    foretold = level.predict(low, 0)
+    below = below - ((level.update(both, 1) - 2 * foretold + 16) >> 5)
+    right = right - ((level.update(both, 0) - 2 * level.predict(low, 1) + 16) >> 5)
+    both = both + ((16 * level.predict(right, 0) + level.predict(16 * below - foretold, 1) + 128) >> 8)
+    return _woven(low, right, below, both)
+
+
+def _woven(low: Plane, right: Plane, below: Plane, both: Plane) -> Plane:
+    plane = np.empty((low.shape[0] + both.shape[0], low.shape[1] + both.shape[1]), low.dtype)
     plane[::2, ::2], plane[::2, 1::2], plane[1::2, ::2], plane[1::2, 1::2] = low, right, below, both
     return plane
 
@@ -158,11 +198,16 @@ def analyse(plane: Plane) -> list[list[Plane]]:
     return groups[::-1]
 
 
-def synthesise(groups: list[list[Plane]]) -> Plane:
-    """The plane int32[H,W] of its bands: exactly what `analyse` took apart."""
+def synthesise(groups: list[list[Plane]], smoothly: bool = False) -> Plane:
+    """The plane int32[H,W] of its bands: exactly what `analyse` took apart.
+
+    `smoothly`: of bands that are not known to the last bit, in eighths, as the plane then is. The exact transform's
+    rounding would only add noise to those.
+    """
+    level = _synthesise_smoothly if smoothly else _synthesise
     plane = groups[0][0]
     for number, details in zip(reversed(range(LEVELS)), groups[1:], strict=True):
-        plane = _synthesise(plane, details, number < DOUBLED)
+        plane = level(plane, details, number < DOUBLED)
     return plane
 
 
@@ -191,7 +236,9 @@ def to_cells(bands: list[Plane], group: int, rows: int, columns: int) -> NDArray
     return np.ascontiguousarray(cells).reshape(rows * columns, len(bands), side, side)
 
 
-def from_cells(cells: NDArray[np.int16], group: int, rows: int, columns: int, height: int, width: int) -> list[Plane]:
+def from_cells(
+    cells: NDArray[np.signedinteger], group: int, rows: int, columns: int, height: int, width: int
+) -> list[Plane]:
     """The bands of a group (of a picture of height x width) put together from its cells."""
     side, count = SIDES[group], cells.shape[1]
     whole = cells.reshape(rows, columns, count, side, side).transpose(2, 0, 3, 1, 4)

@@ -217,9 +217,10 @@ class ResidualDecoder:
     def _exact_pixels(self, plane: int) -> NDArray[np.bool_]:
         """bool[H,W]: the pixels that no cell reaches which is begun and not complete."""
         layout, state = self._layout, self._state
-        begun: NDArray[np.bool_] = self._done[:, plane].any(axis=1)
+        count = self._done.shape[0]
+        begun = (self._done[:, plane] > 0).sum(axis=1) > 0
         for blocks in state.open[plane]:
-            begun = np.logical_or(begun, blocks.any(axis=(1, 2, 3)))
+            begun |= blocks.reshape(count, -1).any(axis=1)
         exact = np.ones((layout.height, layout.width), np.bool_)
         for cell in np.flatnonzero(begun & ~self._complete_cells([plane])):
             row, column = divmod(int(cell), layout.columns)
@@ -246,7 +247,7 @@ class ResidualDecoder:
     def _complete_cells(self, planes: Sequence[int]) -> NDArray[np.bool_]:
         """bool[cells]: where every coefficient of `planes` is known."""
         state, count = self._state, self._done.shape[0]
-        complete: NDArray[np.bool_] = (self._done[:, planes] >= PASSES).all(axis=(1, 2))
+        complete = (self._done[:, planes] < PASSES).sum(axis=(1, 2)) == 0
         for plane in planes if complete.any() else ():
             for group in EVERY:
                 low, high, sign = state.low[plane][group], state.high[plane][group], state.sign[plane][group]

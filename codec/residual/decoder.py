@@ -247,7 +247,7 @@ class ResidualDecoder:
     def _complete_cells(self, planes: Sequence[int]) -> NDArray[np.bool_]:
         """bool[cells]: where every coefficient of `planes` is known."""
         state, count = self._state, self._done.shape[0]
-        complete = (self._done[:, planes] < PASSES).sum(axis=(1, 2)) == 0
+        complete: NDArray[np.bool_] = np.equal((self._done[:, planes] < PASSES).sum(axis=(1, 2)), 0)
         for plane in planes if complete.any() else ():
             for group in EVERY:
                 low, high, sign = state.low[plane][group], state.high[plane][group], state.sign[plane][group]

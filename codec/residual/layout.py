@@ -6,9 +6,9 @@ group of cells. STEPS is part of the format.
 
     opening   all planes, all groups, passes 0-8             2x2 cells
     then three chains that do not see each other, so that a loss in one does not stop the others:
-    coarse    luma, all groups but the finest, passes 9-12   (2x1 cells at first)
-    fine      luma, the finest group, passes 9-12
-    colour    Co and Cg (or nothing), passes 9-12
+    coarse    luma, all groups but the finest, passes 9-12   (2x2 cells at first)
+    fine      luma, the finest group, passes 9-12            (2x2 cells at first)
+    colour    Co and Cg (or nothing), passes 9-12            (2x2 cells at first)
     alpha     an alpha plane, by itself
     then one chain in which colour sees luma: luma, colour, of passes 13, 14, and the rest
     spare     only where a chunk was too small for its step (noise); such chunks do not exist otherwise
@@ -52,10 +52,10 @@ _COARSE, _FINE = range(GROUPS - 1), range(GROUPS - 1, GROUPS)
 STEPS = (
     Step(range(0, 9), (LUMA, COLOUR, ALPHA), EVERY, 2, 2),
     Step(range(9, 10), (COLOUR,), EVERY, 2, 2),
-    Step(range(9, 10), (LUMA,), _COARSE, 2, 1),
+    Step(range(9, 10), (LUMA,), _COARSE, 2, 2),
     Step(range(9, 11), (ALPHA,), EVERY),
-    Step(range(9, 11), (LUMA,), _FINE),
-    Step(range(10, 11), (COLOUR,), EVERY),
+    Step(range(9, 11), (LUMA,), _FINE, 2, 2),
+    Step(range(10, 11), (COLOUR,), EVERY, 2, 2),
     Step(range(10, 11), (LUMA,), _COARSE),
     Step(range(11, 12), (COLOUR,), EVERY),
     Step(range(11, 12), (LUMA,), _FINE),

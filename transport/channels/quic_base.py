@@ -42,7 +42,7 @@ STREAM_WINDOW: Final = 65536
 REPEAT_AFTER: Final = 0.05
 ACK: Final = 8
 """Bytes of an acknowledgement that rides along, and nearly every packet has one."""
-ACK_DELAY: Final = (0.02, 0.25)
+ACK_DELAY: Final = (0.02, 1.0)
 """Seconds that an acknowledgement waits for a packet to ride in: a round trip, within these bounds. Alone it would take
 61 B on a link that the session paces to its last byte, and a queue would grow there."""
 GOODBYE: Final = 0

@@ -124,7 +124,7 @@ class Settings:
         link: what is known of the link.
         idle_timeout: seconds without a sign of the peer after which the channel is closed; the smaller of both ends
             counts. Only this finds out that a path is dead.
-        keepalive: seconds of silence after which a ping goes out (57 B, its answer 61 B, on the wire); None for
+        keepalive: seconds of silence after which a ping goes out (57 B, its answer 55 B, on the wire); None for
             never. An idle channel then costs nothing, and closes after `idle_timeout`.
     """
 

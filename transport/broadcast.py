@@ -179,7 +179,7 @@ class BroadcastSender:
 
     def poll_transmit(self, now: float) -> bytes | None:
         """The next datagram if one may leave at `now`."""
-        if not self._pacer.ready(now):
+        if now < self._pacer.ready_at():
             return None
         if self._name_at is not None and now >= self._name_at:
             return self._send_name(now)

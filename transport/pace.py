@@ -21,9 +21,10 @@ PACKET_TIME: Final = 0.2
 """Seconds that one packet should take at most: what an urgent item waits for."""
 LEAST_TIME: Final = 0.1
 UNSTEADY: Final = 4.0
-"""Where the rate changes all the time packets are smaller, by so many times the error of our forecasts (seconds)."""
+"""Where the rate changes all the time packets are smaller, by so many times the error of our forecasts (seconds) beyond
+noise."""
 SMALLEST: Final = 200
-HEADERS: Final = 7
+HEADERS: Final = 8
 HEADERS_TIME: Final = 0.45
 """Datagrams are not cut below so many bytes, nor below so many times the headers beneath them, as long as that takes
 less than so many seconds."""
@@ -33,10 +34,14 @@ BLIND: Final = 6
 """Packets that leave before anything is known."""
 UNKNOWN: Final = 8
 """Packets under way that are always allowed on a link of known rate."""
-FIRST_LATE: Final = 3.0
+FIRST_LATE: Final = 1.0
 BETWEEN_LATE: Final = 30.0
 LATE: Final = 0.5
-"""When a packet leaves late: after so many seconds without a pause, then so often; by which share of its wire time."""
+DRAINED: Final = 0.75
+MOST_LATE: Final = 1.0
+"""When a packet leaves late: after so many seconds without a pause, then so often; by which share of its wire time. If
+packets then take less by that share of the delay, more may be gained: the next leaves twice as late, up to so many
+seconds."""
 
 
 def packet_size(rate: float, smallest: int = SMALLEST, largest: int = 1100) -> int:
@@ -51,11 +56,8 @@ class Pacer:
         self.overhead = overhead
         self._free_at = 0.0
 
-    def ready(self, now: float) -> bool:
-        return now >= self.ready_at()
-
-    def ready_at(self) -> float:
-        """When the next packet may leave (seconds); in the past if it may now."""
+    def ready_at(self, urgent: bool = False) -> float:
+        """When the next packet may leave (seconds); in the past if it may now. `urgent`: it has base items."""
         return self._free_at
 
     def handle_sent(self, size: int, rate: float, now: float) -> None:
@@ -76,23 +78,26 @@ class GuidedPacer(Pacer):
         self._ahead = 0.0
         self._count = 0
         self._total = 0
+        self._reached = 0
         self._turn_end = 0.0
         self._early = False
-        self._late = False
+        self._late = self._left_late = False
         self._late_at = FIRST_LATE
+        self._lateness = LATE
         self._late_packet: tuple[int, float] | None = None
         self._unreached: deque[Sent] = deque()
 
     @property
     def size(self) -> int:
-        """Bytes of a good datagram now: short in time, but not all headers."""
+        """Bytes of a good datagram now: short in time, with the headers of an urgent one that waits for it, but not all
+        headers."""
         estimate = self._estimate
         if estimate.known:
             return self._largest
         if not estimate.measured:
             return min(SMALLEST, self._largest)
-        time = max(PACKET_TIME - UNSTEADY * estimate.spread, LEAST_TIME)
-        short = int(estimate.rate * time / 8) - self.overhead
+        time = max(PACKET_TIME - UNSTEADY * max(estimate.spread - estimate.noise, 0.0), LEAST_TIME)
+        short = int(estimate.rate * time / 8) - 2 * self.overhead
         bearable = min(HEADERS * self.overhead, int(estimate.rate * HEADERS_TIME / 8) - self.overhead)
         return min(max(short, bearable, SMALLEST), self._largest)
 
@@ -101,18 +106,19 @@ class GuidedPacer(Pacer):
         """Bytes that such a datagram takes on the wire."""
         return self.size + self.overhead
 
-    def ready_at(self) -> float:
+    def ready_at(self, urgent: bool = False) -> float:
         estimate = self._estimate
         if estimate.known:
             return self._free_at
         if self._count < BURST:
             return 0.0
-        if self._late:
-            return self._free_at + LATE * estimate.packet_time(self.wire_size)
+        if self._late and not urgent:
+            return self._free_at + self._late_time
         return self._free_at - estimate.standing - (estimate.early(self.wire_size) if self._early else 0.0)
 
     def handle_sent(self, size: int, rate: float, now: float) -> None:
         wire = size + self.overhead
+        self._left_late = self._late and now >= self._free_at + self._late_time
         if now > self._free_at + self._estimate.packet_time(wire):
             self._handle_pause(now)
         self._count += 1
@@ -136,7 +142,7 @@ class GuidedPacer(Pacer):
         packet.total = self._total
         packet.early = self._ahead
         self._unreached.append(packet)
-        if self._late:
+        if self._left_late:
             self._late_packet = packet.number, self._estimate.constant
             self._late_at = packet.time + BETWEEN_LATE
         self._late = packet.time >= self._late_at
@@ -144,7 +150,7 @@ class GuidedPacer(Pacer):
     def handle_acked(self, largest: int) -> None:
         """Packets up to number `largest` have come through, as the estimate knows by now."""
         while self._unreached and self._unreached[0].number <= largest:
-            self._unreached.popleft()
+            self._reached = self._unreached.popleft().total
         free = self._estimate.last_finish
         if free is None:
             return
@@ -153,13 +159,24 @@ class GuidedPacer(Pacer):
         self._free_at = free
         if self._late_packet is not None and largest >= self._late_packet[0]:
             fallen = self._late_packet[1] - self._estimate.constant
-            self._late_at = -math.inf if fallen > NOTABLE * self._estimate.noise else self._late_at
             self._late_packet = None
+            if fallen > max(DRAINED * self._late_time, NOTABLE * self._estimate.noise):
+                self._late_at = -math.inf
+                self._lateness *= 2
+            else:
+                self._lateness = LATE
+
+    @property
+    def _late_time(self) -> float:
+        """Seconds by which a packet leaves late when it does."""
+        wire = self._estimate.packet_time(self.wire_size)
+        return min(self._lateness * wire, max(LATE * wire, MOST_LATE))
 
     def window_open(self, in_flight: int) -> bool:
         """Whether as little is under way as a working path can hold: a link that slows down or dies is not fed on.
 
-        `in_flight`: bytes neither acknowledged nor lost.
+        At the start no more than has come through already, since the first rate is measured over three packets, and
+        jitter can bring them in together. `in_flight`: bytes neither acknowledged nor lost.
         """
         estimate = self._estimate
         if estimate.known:
@@ -173,4 +190,5 @@ class GuidedPacer(Pacer):
         if len(self._unreached) <= unheard:
             return True
         beyond = self._unreached[-1].total - self._unreached[unheard - 1].total
-        return beyond <= estimate.rate / 8 * (estimate.path + estimate.standing + estimate.early(self.wire_size))
+        held = estimate.rate / 8 * (estimate.path + estimate.standing + estimate.early(self.wire_size))
+        return beyond <= min(held, self._reached)

@@ -194,9 +194,9 @@ class Sender:
         times = [self._flight.late_at, self._flight.silence_at(self._probe_time)]
         more = self._schedule.peek() is not None or self._coding.waiting
         if self._wants.to_answer or (self._window_open and more):
-            times.append(self._pacer.ready_at())
+            times.append(self._ready_at)
         if self._end_due is not None:
-            times.append(max(self._end_due, self._pacer.ready_at()))
+            times.append(max(self._end_due, self._ready_at))
         return min((time for time in times if time is not None), default=None)
 
     def poll_transmit(self, now: float) -> bytes | None:
@@ -206,7 +206,7 @@ class Sender:
     def _next_datagram(self, now: float) -> bytes | None:
         self._trace.now = now
         self._expire(now)
-        if not self._pacer.ready(now):
+        if now < self._ready_at:
             return None
         if (heard := self._wants.poll_heard()) is not None:
             self._note_sent(len(heard), now)
@@ -368,6 +368,11 @@ class Sender:
     @property
     def _probe_time(self) -> float:
         return self.estimate.probe_time(self._pacer.wire_size)
+
+    @property
+    def _ready_at(self) -> float:
+        lead = self._schedule.peek()
+        return self._pacer.ready_at(urgent=lead is not None and lead.item.cls == BASE)
 
     @property
     def _window_open(self) -> bool:

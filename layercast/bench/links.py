@@ -5,6 +5,7 @@ All in virtual time, with the real sender and receiver; every header, copy, rese
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -31,7 +32,7 @@ class Case:
     """
 
     link: LinkSpec
-    packet_size: int = 1100
+    packet_size: int = 1125
     bulk: int = 196_000
     every: float = 3.0
     times: int = 10
@@ -147,3 +148,43 @@ def floor_wait(link: LinkSpec, ahead: int, count: int = 2000) -> list[float]:
         bits = int(rng.random() * ahead + URGENT + 8 + link.overhead) * 8
         found.append(link.rates.finish(time, bits) - time + link.delay)
     return sorted(found)
+
+
+def told(link: LinkSpec, age: float, seed: int, seconds: float = 360.0) -> Outcome:
+    """What a sender achieves that is told the course of the rate up to `age` seconds ago, all of it, and nothing else.
+
+    It takes the rate of the 0.1 s before for the present one too, and sends packets of 0.1 s of that whenever the link
+    should be free by it, urgent items, twice, before all else. Nothing is lost.
+    """
+    course, rng, window = link.rates, Random(f"{seed}/told"), 0.1
+    due = deque((turn + rng.random()) * 2.0 for turn in range(int(seconds / 2.0)))
+    under_way: deque[tuple[float, float, int]] = deque()  # when its sending began, when it ended, bits
+    copies: deque[float] = deque()  # of urgent items to be sent once more: when each was due
+    waits: list[tuple[float, float]] = []
+    now, free, payload = 0.5, 0.5, 0
+    while now < seconds:
+        now += 0.005
+        seen = now - age
+        rate = max(course.bits(seen - window, seen) / window, 300.0)
+        while under_way and under_way[0][1] <= seen:
+            under_way.popleft()
+        if under_way:
+            began = under_way[0][0]
+            left = sum(bits for _, _, bits in under_way) - course.bits(min(began, seen), seen)
+            if left > rate * (now - max(began, seen)):
+                continue
+        size, began = URGENT, max(free, now)
+        if not copies and not (due and due[0] <= now):
+            size = int(min(max(rate * window / 8 - link.overhead, 200), 1125))
+            payload += size
+        bits = (size + 8 + link.overhead) * 8
+        free = course.finish(began, bits)
+        under_way.append((began, free, bits))
+        if copies:
+            copies.popleft()
+        elif due and due[0] <= now:
+            copies.append(due.popleft())
+            waits.append((copies[-1], free + link.delay - copies[-1]))
+            payload += URGENT
+    waits.sort(key=lambda wait: wait[1])
+    return Outcome([payload * 8 / course.bits(0.5, free)], waits)

@@ -35,6 +35,7 @@ class Job:
         rate, round_trip: of the link; `told`: the sender is given the rate, else it finds it.
         profile: what QUIC is told of the link: nothing, "rule" (the rate) or "lossless".
         again: connect twice, and measure the second time, with the ticket of the first (0-RTT).
+        settle: wait so long after the channel is open, until what is left of its opening has crossed the link.
         caption: size of a caption. captions: how many, the first at `first` after joining, then one `every`.
         bulk: bytes of bulk sent beside them. seconds: the longest that all may take.
         stay: keep going to the end of `seconds`, whatever has come.
@@ -46,9 +47,10 @@ class Job:
     rate: float = 50_000.0
     round_trip: float = 0.1
     told: bool = True
-    packet: int = 1100
+    packet: int = 1125
     profile: str = ""
     again: bool = False
+    settle: float = 0.0
     caption: int = 300
     captions: int = 1
     first: float = 0.0
@@ -161,6 +163,22 @@ CLIENTS: dict[str, Callable[[Job], Awaitable[Channel]]] = {
 }
 
 
+async def _settle(job: Job, channel: Channel) -> None:
+    """Start sending once the channel has been open for a while."""
+    if job.channel == "webrtc":
+        await channel.wait_open()  # type: ignore[attr-defined]
+    await asyncio.sleep(job.settle)
+    _start_sending(job, channel)
+
+
+def _accept(job: Job, channel: Channel) -> None:
+    if job.settle:
+        task = asyncio.get_running_loop().create_task(_settle(job, channel))
+        task.add_done_callback(lambda done: done.result())
+    else:
+        _start_sending(job, channel)
+
+
 def _start_sending(job: Job, channel: Channel) -> None:
     """The server's part for one peer: bulk at once, captions when their time has come."""
     loop = asyncio.get_running_loop()
@@ -259,7 +277,7 @@ async def _main(job: Job) -> None:
     if job.channel == "echo":
         await _echo(job)
     elif job.role == "server":
-        say("listening", server=await SERVERS[job.channel](job, lambda channel: _start_sending(job, channel)))
+        say("listening", server=await SERVERS[job.channel](job, lambda channel: _accept(job, channel)))
         await asyncio.Event().wait()
     else:
         await _receive(job, await CLIENTS[job.channel](job))

@@ -20,7 +20,7 @@ from transport.seal import SealKey
 
 REQUEST = 200
 """Largest packet of a request, bytes: a second of a very thin link at most."""
-LARGEST = 1100
+LARGEST = 1125
 """Largest packet, bytes, of a link of which nothing is known."""
 GENEROUS = {"max_groups": 1 << 16, "max_items": 1 << 21, "max_bytes": 256 << 20}
 """What a receiver takes from a sender that it has gone to: the first layers of a whole folder come before any other."""

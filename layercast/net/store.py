@@ -205,10 +205,13 @@ class Store:
         if shelf.file is not None and shelf.group in self.done:
             return shelf.file
         data = shelf.stream()
-        path = shelf.file or self._free_name(shelf)
+        before = shelf.file
+        path = self._free_name(shelf) if before is None or self._misnamed(shelf) else before
         write_whole(path, data)
-        if shelf.file is None:
+        if path != before:
             shelf.name_file(path)
+            if before is not None:
+                before.unlink(missing_ok=True)
         if shelf.complete and group_of(data) == shelf.group:
             shelf.close()
             keys = [[cls, run.start, run.step, len(run)] for cls, run in runs_of(shelf.items)]
@@ -217,6 +220,16 @@ class Store:
             shelf.log.unlink(missing_ok=True)
             shelf.release()
         return path
+
+    def _misnamed(self, shelf: Shelf) -> bool:
+        """Whether its file was written, by an orderly end, before its name had come, and now the name is here."""
+        number = f"{shelf.group:08x}"
+        return (
+            shelf.file is not None
+            and shelf.file.stem == number
+            and shelf.about is not None
+            and safe_name(shelf.about.name) not in ("", number)
+        )
 
     def _free_name(self, shelf: Shelf) -> Path:
         """A name of the sender's choice, made harmless, that no other file here has."""

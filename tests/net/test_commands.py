@@ -8,6 +8,7 @@ import pty
 import random
 import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -120,9 +121,40 @@ def test_killed_and_resumed_nothing_is_fetched_twice(folder: Path, tmp_path: Pat
                 lines += process.stdout.readlines()
         done = run(*receive, url)
     assert done.returncode == 0 and same(folder, tmp_path / "in")
-    names = {path.name for path in (tmp_path / "in").iterdir()}
+    assert_once(folder, tmp_path / "in", [*lines, *done.stdout.encode().splitlines()])
+
+
+def test_serve_killed_and_restarted_nothing_is_fetched_twice(folder: Path, tmp_path: Path) -> None:
+    """The serving end ends without warning while items arrive; the receiver, which would wait a minute for it, is
+    interrupted and goes on with the next server at the same address. LAYERCAST_KILLS says how often."""
+    rng, lines = random.Random(4), []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        at = f"127.0.0.1:{probe.getsockname()[1]}"
+    serve = layercast("serve", folder, "--listen", at, "--rate", "60000")
+    receive = layercast("receive", "-o", tmp_path / "in", "--resume", "--json", f"udp://{at}")
+    for _ in range(int(os.environ.get("LAYERCAST_KILLS", "3"))):
+        with subprocess.Popen(serve, env=environment(), stderr=subprocess.PIPE, text=True) as serving:
+            assert serving.stderr is not None and " on " in serving.stderr.readline()
+            with subprocess.Popen(receive, env=environment(), stdout=subprocess.PIPE) as receiving:
+                assert receiving.stdout is not None
+                lines += [line for _, line in zip(range(rng.randint(1, 12)), receiving.stdout, strict=False)]
+                serving.kill()
+                receiving.send_signal(signal.SIGINT)
+                lines += receiving.stdout.readlines()
+    with subprocess.Popen(serve, env=environment(), stderr=subprocess.PIPE, text=True) as serving:
+        assert serving.stderr is not None and " on " in serving.stderr.readline()
+        done = subprocess.run(receive, env=environment(), capture_output=True, timeout=120, check=False)
+        serving.send_signal(signal.SIGINT)
+    assert done.returncode == 0 and same(folder, tmp_path / "in")
+    assert_once(folder, tmp_path / "in", [*lines, *done.stdout.splitlines()])
+
+
+def assert_once(folder: Path, into: Path, lines: list[bytes]) -> None:
+    """No file half written, and by the lines of all receivers no item fetched twice."""
+    names = {path.name for path in into.iterdir()}
     assert names == {path.name for path in folder.iterdir()} | {".layercast"}, "a half-written file"
-    told = [json.loads(line) for line in [*lines, *done.stdout.encode().splitlines()] if line.strip().endswith(b"}")]
+    told = [json.loads(line) for line in lines if line.strip().endswith(b"}")]
     fetched = sum(line["bytes"] for line in told if line["event"] == "item")
     served = sum(path.stat().st_size for path in folder.glob("*.lcast"))
     assert fetched <= served + 3 * 300, "more was fetched than what is served, names and orders"

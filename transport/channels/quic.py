@@ -9,6 +9,7 @@ many bytes as came from there at most.
 
 import asyncio
 import hmac
+import os
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -35,6 +36,8 @@ MAX_TOKEN: Final = 256
 MAX_STREAMS: Final = 4
 HELD: Final = 16
 """Datagrams that may overtake the token."""
+OWN_ID: Final = 2
+"""Bytes of a client's connection id, which every packet to it carries. aioquic makes 8, for ends that share a port."""
 PATIENCE: Final = 120.0
 """Seconds from a peer's first packet to its token."""
 
@@ -230,6 +233,7 @@ async def open_client(
     if tickets is not None:
         configuration.session_ticket = tickets.pop(name, None)
     quic = QuicConnection(configuration=configuration, session_ticket_handler=keep if tickets is not None else None)
+    _shorten_id(quic)
     anywhere = ("::" if family == socket.AF_INET6 else "0.0.0.0", 0)
     _, end = await loop.create_datagram_endpoint(
         lambda: kind(quic, settings, pin=pin, **options), local_addr=local or anywhere
@@ -238,6 +242,13 @@ async def open_client(
     ends.append(end)
     end.connect(address, transmit=False)
     return end
+
+
+def _shorten_id(quic: QuicConnection) -> None:
+    """Let a client be called by a short id. That of the server, which a client makes up at first, has to have 8 B."""
+    quic.configuration.connection_id_length = OWN_ID
+    own = quic._host_cids[0]
+    own.cid = quic.host_cid = quic._local_initial_source_connection_id = os.urandom(OWN_ID)
 
 
 def start_client(end: QuicEnd) -> None:

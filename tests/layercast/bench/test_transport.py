@@ -49,10 +49,24 @@ def test_what_cannot_be_beaten() -> None:
     assert floor_wait(link, 600)[1000] > waits[1000]
 
 
+def test_who_is_told_late_is_prompt_where_nothing_changes() -> None:
+    outcome = links.told(LinkSpec(50_000, 0.05), 0.1, seed=1, seconds=60.0)
+    longest = outcome.wait(1.0)
+    packet, own = 0.1, (300 + 8 + 28) * 8 / 50_000
+    assert 0.85 < outcome.share < 1.0 and len(outcome.waits) > 25
+    assert longest is not None and longest < packet + 2 * own + 0.05 + 0.02
+
+
+def test_jitter_at_the_start_floods_nothing() -> None:
+    """Seed 14 brings the first three packets in together, which shows a rate of megabits."""
+    outcome = run(Case(LinkSpec(50_000, 0.05, jitter=0.05), times=6), False, 14)
+    assert outcome.waits[-1][1] < 2.0
+
+
 def test_command(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     trace = tmp_path / "some.trace"
     trace.write_text("\n".join(str(3 * n) for n in range(1, 10_000)))
-    small = Case(LinkSpec(50_000, 0.05, overhead=58), bulk=20_000)
+    small = Case(LinkSpec(50_000, 0.05, overhead=transport.QUIC), bulk=20_000)
     monkeypatch.setattr(transport, "THIN", ((small, transport.Goal(2.0)),))
     monkeypatch.setattr(transport, "STARTS", (16_000.0,))
     monkeypatch.setattr(transport, "OTHERS", (("small", small),))

@@ -1,10 +1,11 @@
 """The residual layer: an embedded correction of the base's exact picture, cut anywhere, at its end lossless.
 
     picture, base ──► planes of differences ──► 13/7-T wavelet ──► cells ──► passes ──► chunks       (encode)
-    chunks ──► passes ──► cells ──► wavelet ──► planes ──► base + differences                 (ResidualDecoder)
+    chunks ──► passes ──► cells ──► filter, wavelet ──► planes ──► base + differences         (ResidualDecoder)
 
 `transform` turns pixels into coefficients, `passes` decides what is asked about them and how likely each answer is,
-`layout` says which passes stand in which chunk, `tables` holds what was learned. FORMAT.md is normative.
+`layout` says which passes stand in which chunk, `filter` places coefficients within what is known of them, `tables`
+holds what was learned. FORMAT.md is normative.
 """
 
 from codec.residual.decoder import ResidualDecoder

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec.entropy import BitDecoder
+from codec.residual import filter
 from codec.residual.layout import EVERY, FARTHEST, Layout, Placed
 from codec.residual.passes import LIMIT, Bits, Index, Item, State, run_items, schedule
 from codec.residual.tables import PASSES, TOPS, tables
@@ -22,6 +23,7 @@ from codec.residual.transform import (
     Plane,
     base_bands,
     from_cells,
+    rise,
     shown,
     synthesise,
     to_cells,
@@ -94,6 +96,7 @@ class ResidualDecoder:
         self._before: dict[int, tuple[Index, State]] = {}  # of cut chunks: what their cells were
         self._planes: list[Plane | None] = [None] * len(self._layout.roles)  # of the corrected picture, in eighths
         self._exact: list[NDArray[np.bool_]] = [np.zeros((0, 0), np.bool_)] * len(self._layout.roles)  # their pixels
+        self._filter = filter.Filter(header.weights, self._layout.rows, self._layout.columns)
         self._base: Picture | None = None
         self._known: list[list[list[Plane]]] = []  # the base's bands by plane and group
 
@@ -196,23 +199,24 @@ class ResidualDecoder:
 
     def _plane(self, plane: int) -> Plane:
         """A plane of the corrected picture in eighths; notes which of its pixels are exact, given the base."""
-        layout = self._layout
-        groups = []
-        for group, known in enumerate(self._known[plane]):
-            theirs = to_cells(known, group, layout.rows, layout.columns)
-            values = guess(self._state, plane, group)
-            if group >= DIFFERENCES:
-                limit = self._limit(plane, group)
-                theirs = np.where(self._state.low[plane][group] > 0, 0, np.clip(theirs, -limit, limit))
-            values += theirs.astype(np.int32) << EIGHTHS
-            groups.append(from_cells(values, group, layout.rows, layout.columns, layout.height, layout.width))
+        groups = [self._bands(group, self._values(plane, group)) for group in EVERY]
         exact = self._exact[plane] = self._exact_pixels(plane)
         if exact.all():
             return _exactly(groups)
-        smooth = synthesise(groups, smoothly=True)
+        smooth = self._filtered(groups) if plane == 0 else synthesise(groups, smoothly=True)
         if exact.any():
             np.copyto(smooth, _exactly(groups), where=exact)
         return smooth
+
+    def _filtered(self, groups: list[list[Plane]]) -> Plane:
+        """Luma in eighths: its bands filtered, level by level, and synthesised."""
+        low = groups[0][0]
+        for group, details in enumerate(groups[1:], 1):
+            passes = self._done[:, 0, group]
+            if group >= filter.FIRST and filter.active(passes, group).any():
+                details = self._filter(group, low, details, self._known[0][group], self._bounds(group), passes)
+            low = rise(low, details, group, smoothly=True)
+        return low
 
     def _exact_pixels(self, plane: int) -> NDArray[np.bool_]:
         """bool[H,W]: the pixels that no cell reaches which is begun and not complete."""
@@ -228,21 +232,55 @@ class ResidualDecoder:
             exact[top : (row + 1) * CELL + FARTHEST, left : (column + 1) * CELL + FARTHEST] = False
         return exact
 
-    def _limit(self, plane: int, group: int) -> NDArray[np.int16]:
-        """The largest magnitude of the base that stands in for an insignificant coefficient.
+    def _bands(self, group: int, cells: Plane) -> list[Plane]:
+        layout = self._layout
+        return from_cells(cells, group, layout.rows, layout.columns, layout.height, layout.width)
 
-        All of it before the first pass; then a quarter of what is possible; nothing once TRUSTED passes are made.
+    def _theirs(self, plane: int, group: int) -> Plane:
+        """The base's coefficients in cells."""
+        return to_cells(self._known[plane][group], group, self._layout.rows, self._layout.columns).astype(np.int32)
+
+    def _values(self, plane: int, group: int) -> Plane:
+        """The likeliest coefficients in eighths, in cells, each by itself.
+
+        In the finer groups the base stands in for insignificant ones: all of it before the first pass; then up to a
+        quarter of what is possible; nothing of it once TRUSTED passes are made.
         """
-        state = self._state
+        theirs = self._theirs(plane, group)
+        if group >= DIFFERENCES:
+            bound = self._bound(plane, group)
+            limit = np.where(self._begun(plane, group), bound >> 2, bound)
+            limit = np.where(self._done[:, plane, group, None, None, None] < TRUSTED, limit, 0)
+            theirs = np.where(self._state.low[plane][group] > 0, 0, np.clip(theirs, -limit, limit))
+        return guess(self._state, plane, group) + (theirs << EIGHTHS)
+
+    def _begun(self, plane: int, group: int) -> NDArray[np.bool_]:
+        """bool[cells, orientations, 1, 1]: whether a pass has asked about a band."""
         tops = np.array(TOPS[self._layout.roles[plane]][group], np.int64)
         done = self._done[:, plane, group, None].astype(np.int64)
-        begun = (done > 0) & ((tops >> np.maximum(done - 1, 0)) < LIMIT)
-        closed = np.where(begun, tops >> done, np.iinfo(np.int16).max).astype(np.int16)
+        begun: NDArray[np.bool_] = (done > 0) & ((tops >> np.maximum(done - 1, 0)) < LIMIT)
+        return begun[:, :, None, None]
+
+    def _bound(self, plane: int, group: int) -> Plane:
+        """The largest magnitude that each coefficient can have, in cells."""
+        state = self._state
+        tops = np.array(TOPS[self._layout.roles[plane]][group], np.int64)[:, None, None]
+        done = self._done[:, plane, group, None, None, None].astype(np.int64)
+        closed = np.where(self._begun(plane, group), tops >> done, np.iinfo(np.int16).max).astype(np.int32)
         size = SIDES[group] // state.open[plane][group].shape[-1]
         opened = np.repeat(np.repeat(state.open[plane][group], size, axis=2), size, axis=3)
-        limit = np.where(opened, state.high[plane][group] - 1, closed[:, :, None, None])
-        limit = np.where(begun[:, :, None, None], limit >> 2, limit)
-        return np.where(done[:, :, None, None] < TRUSTED, limit, 0).astype(np.int16)
+        return np.where(opened, state.high[plane][group].astype(np.int32) - 1, closed)
+
+    def _bounds(self, group: int) -> list[tuple[Plane, Plane]]:
+        """The least and the largest value that luma's coefficients can have, by band."""
+        most = self._bound(0, group)
+        low, sign = self._state.low[0][group], self._state.sign[0][group]
+        nearest = np.where((low > 0) & (sign != 0), low, -most)
+        least, most = np.where(sign < 0, -most, nearest), np.where(sign < 0, -nearest, most)
+        if group < DIFFERENCES:
+            theirs = self._theirs(0, group)
+            least, most = least + theirs, most + theirs
+        return list(zip(self._bands(group, least), self._bands(group, most), strict=True))
 
     def _complete_cells(self, planes: Sequence[int]) -> NDArray[np.bool_]:
         """bool[cells]: where every coefficient of `planes` is known."""
@@ -262,7 +300,8 @@ class ResidualDecoder:
     def exact_cells(self) -> NDArray[np.bool_]:
         """bool[rows, columns] of the 128x128 squares of the picture: True where all pixels are exact, given the base.
 
-        Synthesis reaches 141 pixels at most, so a square is exact when all within two of it are complete.
+        Synthesis reaches 141 pixels at most, so a square is exact when all within two of it are complete: the filter
+        around it moves nothing that is known whole.
         """
         complete = self._complete_cells(range(len(self._planes))).reshape(self._layout.rows, self._layout.columns)
         padded = np.pad(complete, 2, constant_values=True)

@@ -23,6 +23,7 @@ from functools import cache, cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from codec.residual import filter
 from codec.residual.passes import Links
 from codec.residual.tables import PASSES, ROLES
 from codec.residual.transform import CELL, GROUPS, LEVELS, band_shape, to_cells
@@ -123,17 +124,25 @@ def sequence(channels: int) -> tuple[tuple[Step, tuple[tuple[int, int], ...], Li
     return tuple(result)
 
 
-def _reach(group: int) -> int:
-    """Pixels beyond its own 2^level that a coefficient can change: 6 samples by its own level, 3 by each finer one."""
-    level = GROUPS - max(group, 1)
-    return 6 * (1 << level - 1) + 3 * ((1 << level - 1) - 1)
+def _reach(group: int, filtered: bool) -> int:
+    """Pixels beyond its own 2^level that a coefficient can change.
+
+    6 samples by its own level's synthesis, 3 by each finer one; where a level is filtered, all its details around what
+    changed may change, too.
+    """
+    reach, own = 0, GROUPS - max(group, 1)
+    for level in range(own, 0, -1):
+        seen = filtered and level <= GROUPS - filter.FIRST
+        reach += filter.REACH << level if seen else 0
+        reach += (6 if seen or level == own else 3) << level - 1
+    return reach
 
 
-FARTHEST = _reach(1)
+FARTHEST = _reach(1, False)  # of synthesis alone
 
 # How far a pixel of the base can change the corrected picture: 6 samples by each level of the analysis, and then as far
 # as a coefficient reaches. Beyond the first pixels only the transform's rounding is left of it.
-REACH = 6 * ((1 << LEVELS) - 1) + FARTHEST
+REACH = 6 * ((1 << LEVELS) - 1) + _reach(1, True)
 
 
 class Layout:
@@ -190,10 +199,10 @@ class Layout:
         return tuple(result)
 
     def area(self, index: int) -> tuple[int, int, int, int]:
-        """The pixels x0, y0, x1, y1 that a chunk can change: its cells and as far as its bands' synthesis reaches."""
+        """The pixels x0, y0, x1, y1 that a chunk can change: its cells and as far as filter and synthesis reach."""
         number, _ = self.place(index)
         x0, y0, x1, y1 = self.box(index)
-        reach = max(_reach(group) for _, group in self.steps[number].units)
+        reach = max(_reach(group, plane == 0) for plane, group in self.steps[number].units)
         left, top = max(0, x0 * CELL - reach), max(0, y0 * CELL - reach)
         return left, top, min(self.width, x1 * CELL + reach), min(self.height, y1 * CELL + reach)
 

@@ -204,11 +204,15 @@ def synthesise(groups: list[list[Plane]], smoothly: bool = False) -> Plane:
     `smoothly`: of bands that are not known to the last bit, in eighths, as the plane then is. The exact transform's
     rounding would only add noise to those.
     """
-    level = _synthesise_smoothly if smoothly else _synthesise
     plane = groups[0][0]
-    for number, details in zip(reversed(range(LEVELS)), groups[1:], strict=True):
-        plane = level(plane, details, number < DOUBLED)
+    for group, details in enumerate(groups[1:], 1):
+        plane = rise(plane, details, group, smoothly)
     return plane
+
+
+def rise(low: Plane, details: list[Plane], group: int, smoothly: bool = False) -> Plane:
+    """One level of synthesis: the low band of the next level (of the last: the plane) from one's own and `group`."""
+    return (_synthesise_smoothly if smoothly else _synthesise)(low, details, GROUPS - 1 - group < DOUBLED)
 
 
 def band_shape(height: int, width: int, group: int, orientation: int) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from codec.entropy import BitDecoder
 from codec.residual import filter
-from codec.residual.layout import EVERY, FARTHEST, Layout, Placed
+from codec.residual.layout import EVERY, Layout, Placed, reach
 from codec.residual.passes import LIMIT, Bits, Index, Item, State, run_items, schedule
 from codec.residual.tables import PASSES, TOPS, tables
 from codec.residual.transform import (
@@ -219,17 +219,19 @@ class ResidualDecoder:
         return low
 
     def _exact_pixels(self, plane: int) -> NDArray[np.bool_]:
-        """bool[H,W]: the pixels that no cell reaches which is begun and not complete."""
+        """bool[H,W]: the pixels that no coefficient reaches which is not known whole and whose cell is begun."""
         layout, state = self._layout, self._state
         count = self._done.shape[0]
         begun = (self._done[:, plane] > 0).sum(axis=1) > 0
         for blocks in state.open[plane]:
             begun |= blocks.reshape(count, -1).any(axis=1)
         exact = np.ones((layout.height, layout.width), np.bool_)
-        for cell in np.flatnonzero(begun & ~self._complete_cells([plane])):
-            row, column = divmod(int(cell), layout.columns)
-            top, left = max(0, row * CELL - FARTHEST), max(0, column * CELL - FARTHEST)
-            exact[top : (row + 1) * CELL + FARTHEST, left : (column + 1) * CELL + FARTHEST] = False
+        for group in EVERY:
+            far = reach(group, filtered=False)  # the filter moves nothing that is known whole
+            for cell in np.flatnonzero(begun & ~self._complete_group(plane, group)):
+                row, column = divmod(int(cell), layout.columns)
+                top, left = max(0, row * CELL - far), max(0, column * CELL - far)
+                exact[top : (row + 1) * CELL + far, left : (column + 1) * CELL + far] = False
         return exact
 
     def _bands(self, group: int, cells: Plane) -> list[Plane]:
@@ -284,13 +286,17 @@ class ResidualDecoder:
 
     def _complete_cells(self, planes: Sequence[int]) -> NDArray[np.bool_]:
         """bool[cells]: where every coefficient of `planes` is known."""
-        state, count = self._state, self._done.shape[0]
-        complete: NDArray[np.bool_] = np.equal((self._done[:, planes] < PASSES).sum(axis=(1, 2)), 0)
-        for plane in planes if complete.any() else ():
-            for group in EVERY:
-                low, high, sign = state.low[plane][group], state.high[plane][group], state.sign[plane][group]
-                known = (high - low <= 1) & ((low == 0) | (sign != 0))
-                complete &= known.reshape(count, -1).all(axis=1)
+        parts = [self._complete_group(plane, group) for plane in planes for group in EVERY]
+        complete: NDArray[np.bool_] = np.logical_and.reduce(parts)
+        return complete
+
+    def _complete_group(self, plane: int, group: int) -> NDArray[np.bool_]:
+        """bool[cells]: where every coefficient of a group of a plane is known."""
+        complete: NDArray[np.bool_] = self._done[:, plane, group] >= PASSES
+        if complete.any():
+            low, high = self._state.low[plane][group], self._state.high[plane][group]
+            known = (high - low <= 1) & ((low == 0) | (self._state.sign[plane][group] != 0))
+            complete &= known.reshape(complete.size, -1).all(axis=1)
         return complete
 
     def complete(self) -> bool:

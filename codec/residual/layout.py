@@ -124,7 +124,7 @@ def sequence(channels: int) -> tuple[tuple[Step, tuple[tuple[int, int], ...], Li
     return tuple(result)
 
 
-def _reach(group: int, filtered: bool) -> int:
+def reach(group: int, filtered: bool) -> int:
     """Pixels beyond its own 2^level that a coefficient can change.
 
     6 samples by its own level's synthesis, 3 by each finer one; where a level is filtered, all its details around what
@@ -138,11 +138,9 @@ def _reach(group: int, filtered: bool) -> int:
     return reach
 
 
-FARTHEST = _reach(1, False)  # of synthesis alone
-
 # How far a pixel of the base can change the corrected picture: 6 samples by each level of the analysis, and then as far
 # as a coefficient reaches. Beyond the first pixels only the transform's rounding is left of it.
-REACH = 6 * ((1 << LEVELS) - 1) + _reach(1, True)
+REACH = 6 * ((1 << LEVELS) - 1) + reach(1, True)
 
 
 class Layout:
@@ -202,7 +200,7 @@ class Layout:
         """The pixels x0, y0, x1, y1 that a chunk can change: its cells and as far as filter and synthesis reach."""
         number, _ = self.place(index)
         x0, y0, x1, y1 = self.box(index)
-        reach = max(_reach(group, plane == 0) for plane, group in self.steps[number].units)
+        reach = max(reach(group, plane == 0) for plane, group in self.steps[number].units)
         left, top = max(0, x0 * CELL - reach), max(0, y0 * CELL - reach)
         return left, top, min(self.width, x1 * CELL + reach), min(self.height, y1 * CELL + reach)
 

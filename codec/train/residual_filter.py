@@ -3,6 +3,7 @@
     python -m codec.train.residual_filter prepare --data FOLDER --runs RUNS
     python -m codec.train.residual_filter train --runs RUNS --minutes 10 [--hidden 22] [--name filter]
     python -m codec.train.residual_filter freeze --runs RUNS --out codec/weights/base [--name filter]
+    python -m codec.train.residual_filter evaluate --data FOLDER
 
 Each sample is a crop of 2x2 cells with the decoder's real base, after a random step of the layout, which some of its
 cells have made and some have not; thresholds are drawn around those of the format, so that the filter holds for others.
@@ -18,6 +19,7 @@ import sys
 import time
 from functools import lru_cache
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
@@ -27,9 +29,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from codec import integer, latent
+from codec import integer, latent, residual
 from codec.latent import encoder as latents
 from codec.latent.decoder import LatentDecoder
+from codec.residual import filter as filters
 from codec.residual.decoder import POINTS, TRUSTED
 from codec.residual.filter import ACTIVE, FIRST
 from codec.residual.layout import sequence
@@ -270,11 +273,34 @@ def frozen(state: dict[str, Tensor]) -> dict[str, NDArray[np.generic]]:
     return arrays
 
 
+def evaluate(data: Path, every: int = 3, steps: tuple[int, ...] = (1, 2, 3, 4, 6, 8)) -> None:
+    """Prints PSNR with and without the filter on held-out photos, after some steps of the residual."""
+    rows: dict[int, list[list[float]]] = {step: [] for step in steps}
+    for path in tqdm(photos.split(data)[1][::every]):
+        photo = photos.load(path)
+        header, base = Header(photo.shape[1], photo.shape[0], 3, 1), base_of(photo)
+        chunks, layout = residual.encode(photo, base, header), residual.Layout.of(header)
+        for step in steps:
+            taken = [(i, payload, True) for i, payload in chunks if layout.place(i)[0] <= step]
+            row = [8 * sum(len(payload) + 2 for _, payload, _ in taken) / header.pixels]
+            for bounds in ((0, 0), ACTIVE):
+                with mock.patch.object(filters, "ACTIVE", bounds):
+                    decoder = residual.ResidualDecoder(header)
+                    decoder.push_many(taken)
+                    error = np.mean((decoder.correct(base).astype(np.float64) - photo) ** 2)
+                row.append(10 * np.log10(255**2 / error))
+            rows[step].append(row)
+    for step, values in rows.items():
+        bpp, plain, filtered = np.mean(values, axis=0)
+        gains = [f"{row[2] - row[1]:+.2f}" for row in values]
+        print(f"step {step}: {bpp:.2f} bpp, PSNR {plain:.2f} -> {filtered:.2f} dB; each {' '.join(gains)}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("prepare", "train", "freeze"))
-    parser.add_argument("--runs", type=Path, required=True, help="folder of pairs and checkpoints")
-    parser.add_argument("--data", type=Path, help="folder of the data sets (prepare)")
+    parser.add_argument("what", choices=("prepare", "train", "freeze", "evaluate"))
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of pairs and checkpoints")
+    parser.add_argument("--data", type=Path, help="folder of the data sets (prepare, evaluate)")
     parser.add_argument("--out", type=Path, help="folder of the weights set (freeze)")
     parser.add_argument("--name", default="filter", help="of the checkpoint")
     parser.add_argument("--hidden", type=int, default=22)
@@ -285,13 +311,15 @@ def main() -> None:
     a = parser.parse_args()
     if a.what == "prepare" and a.data:
         prepare(a.data, a.runs)
+    elif a.what == "evaluate" and a.data:
+        evaluate(a.data)
     elif a.what == "train":
         train(a.runs, a.name, a.hidden, a.minutes, a.rate, a.batch, a.seed)
     elif a.what == "freeze" and a.out:
         state = torch.load(a.runs / f"{a.name}.pt", map_location="cpu", weights_only=True)
         save_file(frozen(state), a.out / "residual_filter.safetensors")
     else:
-        sys.exit("prepare needs --data, freeze needs --out")
+        sys.exit("prepare and evaluate need --data, freeze needs --out")
 
 
 if __name__ == "__main__":

@@ -130,12 +130,12 @@ def reach(group: int, filtered: bool) -> int:
     6 samples by its own level's synthesis, 3 by each finer one; where a level is filtered, all its details around what
     changed may change, too.
     """
-    reach, own = 0, GROUPS - max(group, 1)
+    pixels, own = 0, GROUPS - max(group, 1)
     for level in range(own, 0, -1):
         seen = filtered and level <= GROUPS - filter.FIRST
-        reach += filter.REACH << level if seen else 0
-        reach += (6 if seen or level == own else 3) << level - 1
-    return reach
+        pixels += filter.REACH << level if seen else 0
+        pixels += (6 if seen or level == own else 3) << level - 1
+    return pixels
 
 
 # How far a pixel of the base can change the corrected picture: 6 samples by each level of the analysis, and then as far
@@ -200,9 +200,9 @@ class Layout:
         """The pixels x0, y0, x1, y1 that a chunk can change: its cells and as far as filter and synthesis reach."""
         number, _ = self.place(index)
         x0, y0, x1, y1 = self.box(index)
-        reach = max(reach(group, plane == 0) for plane, group in self.steps[number].units)
-        left, top = max(0, x0 * CELL - reach), max(0, y0 * CELL - reach)
-        return left, top, min(self.width, x1 * CELL + reach), min(self.height, y1 * CELL + reach)
+        far = max(reach(group, plane == 0) for plane, group in self.steps[number].units)
+        left, top = max(0, x0 * CELL - far), max(0, y0 * CELL - far)
+        return left, top, min(self.width, x1 * CELL + far), min(self.height, y1 * CELL + far)
 
     @cached_property
     def inside(self) -> list[NDArray[np.bool_]]:

@@ -16,7 +16,7 @@ from codec.latent.geometry import GRID, base_size, reduction
 from codec.latent.layout import Tile, tiles
 from codec.stream import Header
 
-GROUPS = 4  # runs of tiles of a step in a file
+GROUPS = 2  # runs of tiles of a step in a file
 DEAD_ZONE = 0.05  # how far below a half a latent is still rounded towards its prediction
 
 

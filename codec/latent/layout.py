@@ -15,7 +15,7 @@ from codec.latent.geometry import GRID, grid_size, reduction
 from codec.stream import Header, Key, Kind
 
 # Base pixels that one chunk of a step covers at most: about 100 to 250 bytes of a busy photo.
-_TILE_PIXELS = (1 << 20, 1 << 19, 1 << 17, 1 << 16, 1 << 15)
+_TILE_PIXELS = (1 << 20, 1 << 19, 1 << 18, 1 << 17, 1 << 16)
 
 
 @dataclass(frozen=True)

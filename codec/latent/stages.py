@@ -32,13 +32,12 @@ def walk(rung: Rung, prior: Array, row: int, column: int, tell: Tell) -> Array:
     latents = np.zeros_like(told)
     odd = (np.arange(row, row + height)[:, None] + np.arange(column, column + width)) & 1
     for stage in range(STAGES):
-        channels = slice(half) if stage < 2 else slice(half, rung.latents)
+        channels = slice(0, half) if stage < 2 else slice(half, rung.latents)
         where = odd == stage % 2
         means, indices = prior[..., : rung.latents][..., channels], prior[..., rung.latents :][..., channels]
         if stage:
             moved = rung.contexts[stage - 1](np.concatenate([told, np.abs(told)], axis=2))
-            count = channels.indices(rung.latents)[1] - channels.indices(rung.latents)[0]
-            means, indices = means + moved[..., :count], indices + moved[..., count:]
+            means, indices = means + moved[..., :half], indices + moved[..., half:]
         mean = np.ascontiguousarray(np.clip(means[where], -LIMIT, LIMIT).T)
         spreads = np.clip(np.floor((indices[where].T + 32) / 64), 0, SPREADS - 1).astype(np.uint8)
         values = tell(channels, where, mean, spreads)

@@ -15,7 +15,6 @@ from codec.residual.passes import LIMIT, Bits, Index, Item, State, run_items, sc
 from codec.residual.tables import PASSES, TOPS, tables
 from codec.residual.transform import (
     CELL,
-    DIFFERENCES,
     EIGHTHS,
     GROUPS,
     SIDES,
@@ -27,6 +26,7 @@ from codec.residual.transform import (
     shown,
     synthesise,
     to_cells,
+    told,
 )  # fmt: skip
 from codec.stream import MAX_LENGTH, Header
 
@@ -34,7 +34,6 @@ BATCH = 48  # cells that are worked on at once
 SHORT = 16  # P(a chunk holds only the beginning of its step), in 2^-16
 COUNT_BITS = 9  # of the number of items in such a chunk
 HALF = 32768
-TRUSTED = 10  # passes after which the base no longer tells anything about what is still insignificant
 # Where in its interval a magnitude is put, in 1/256 of the way from the lowest to the highest integer, by how often the
 # interval was halved since the coefficient became significant (0, 1, 2 and more).
 POINTS = np.array([108, 118, 124], np.int32)
@@ -239,22 +238,17 @@ class ResidualDecoder:
         return from_cells(cells, group, layout.rows, layout.columns, layout.height, layout.width)
 
     def _theirs(self, plane: int, group: int) -> Plane:
-        """The base's coefficients in cells."""
-        return to_cells(self._known[plane][group], group, self._layout.rows, self._layout.columns).astype(np.int32)
+        """What the base tells of the coefficients, in cells: all of it before the first pass, then what is taken for granted."""
+        rows, columns = self._layout.rows, self._layout.columns
+        known = self._known[plane][group]
+        whole = to_cells(known, group, rows, columns)
+        begun = self._begun(plane, group)
+        part = to_cells(told(known, self._layout.roles[plane], group), group, rows, columns)
+        return np.where(begun, part, whole).astype(np.int32)
 
     def _values(self, plane: int, group: int) -> Plane:
-        """The likeliest coefficients in eighths, in cells, each by itself.
-
-        In the finer groups the base stands in for insignificant ones: all of it before the first pass; then up to a
-        quarter of what is possible; nothing of it once TRUSTED passes are made.
-        """
-        theirs = self._theirs(plane, group)
-        if group >= DIFFERENCES:
-            bound = self._bound(plane, group)
-            limit = np.where(self._begun(plane, group), bound >> 2, bound)
-            limit = np.where(self._done[:, plane, group, None, None, None] < TRUSTED, limit, 0)
-            theirs = np.where(self._state.low[plane][group] > 0, 0, np.clip(theirs, -limit, limit))
-        return guess(self._state, plane, group) + (theirs << EIGHTHS)
+        """The likeliest coefficients in eighths, in cells, each by itself: before the first pass, the base's."""
+        return guess(self._state, plane, group) + (self._theirs(plane, group) << EIGHTHS)
 
     def _begun(self, plane: int, group: int) -> NDArray[np.bool_]:
         """bool[cells, orientations, 1, 1]: whether a pass has asked about a band."""
@@ -279,9 +273,8 @@ class ResidualDecoder:
         low, sign = self._state.low[0][group], self._state.sign[0][group]
         nearest = np.where((low > 0) & (sign != 0), low, -most)
         least, most = np.where(sign < 0, -most, nearest), np.where(sign < 0, -nearest, most)
-        if group < DIFFERENCES:
-            theirs = self._theirs(0, group)
-            least, most = least + theirs, most + theirs
+        theirs = self._theirs(0, group)
+        least, most = least + theirs, most + theirs
         return list(zip(self._bands(group, least), self._bands(group, most), strict=True))
 
     def _complete_cells(self, planes: Sequence[int]) -> NDArray[np.bool_]:

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from codec.residual import filter
 from codec.residual.passes import Links
-from codec.residual.tables import PASSES, ROLES
-from codec.residual.transform import CELL, GROUPS, LEVELS, band_shape, to_cells
+from codec.residual.tables import PASSES
+from codec.residual.transform import CELL, GROUPS, LEVELS, ROLES, band_shape, to_cells
 from codec.stream import Header
 
 LUMA, COLOUR, ALPHA = "luma", "colour", "alpha"

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from codec.models import load
 from codec.residual.transform import GROUPS
 
-ROLES = {1: (0,), 2: (0, 0), 3: (0, 1, 2), 4: (0, 1, 2, 0)}  # of the planes, by channels of the picture
 PASSES = 18
 BINS = 32  # of the context sum
 SIGN_BINS = 16

@@ -19,8 +19,16 @@ from numpy.typing import NDArray
 LEVELS = 5
 DOUBLED = 2  # the finest levels, whose low bands are kept at twice their size
 CELL = 128
-DIFFERENCES = 4  # groups below this one hold picture - base; the finer ones the picture, where a base is mostly noise
+ROLES = {1: (0,), 2: (0, 0), 3: (0, 1, 2), 4: (0, 1, 2, 0)}  # of the planes, by channels of the picture
 LARGEST = 7000  # of a base's coefficient: no photo has larger ones, and differences must fit 16 bits
+# What the base tells of a coefficient is taken for granted beyond so much to either side of zero, by role, group and
+# orientation: the finer the band, the more of a base's small coefficients are noise. Those dead zones make differences
+# cheapest (mean logarithm) on training photos; LARGEST: nothing of the base is.
+CORES = (
+    ((0,), (0, 0, 1), (1, 1, 2), (4, 3, 7), (4, 3, 8), (4, 4, LARGEST)),
+    ((0,), (4, 2, 6), (7, 5, 16), (14, 12, 28), (9, 9, LARGEST), (LARGEST, LARGEST, LARGEST)),
+    ((0,), (6, 3, 11), (9, 7, 16), (16, 12, LARGEST), (LARGEST, LARGEST, LARGEST), (LARGEST, LARGEST, LARGEST)),
+)
 GROUPS = LEVELS + 1  # group 0: the lowest band; group g >= 1: the three detail bands of level 6 - g
 SIDES = (4, 4, 8, 16, 32, 64)  # coefficients on a side of a cell's band, by group
 
@@ -72,6 +80,11 @@ def base_bands(base: Picture) -> list[list[list[Plane]]]:
     if base.shape[2] in (2, 4):
         planes[-1] = np.zeros_like(planes[-1])
     return [[[np.clip(band, -LARGEST, LARGEST) for band in bands] for bands in analyse(plane)] for plane in planes]
+
+
+def told(bands: list[Plane], role: int, group: int) -> list[Plane]:
+    """What the residual takes for granted of a base's bands."""
+    return [band - np.clip(band, -core, core) for band, core in zip(bands, CORES[role][group], strict=True)]
 
 
 def _forward_colour(picture: Picture) -> list[Plane]:
@@ -251,13 +264,12 @@ def from_cells(
 
 
 def coefficients(picture: Picture, base: Picture, rows: int, columns: int) -> list[list[NDArray[np.int16]]]:
-    """What the residual codes, by plane and group, in cells: the picture's coefficients, less the base's if coarse."""
+    """What the residual codes, by plane and group, in cells: the picture's coefficients less what the base tells of them."""
     result = []
-    for ours, theirs in zip(to_planes(picture), base_bands(base), strict=True):
+    for role, ours, theirs in zip(ROLES[picture.shape[2]], to_planes(picture), base_bands(base), strict=True):
         groups = []
         for group, (bands, known) in enumerate(zip(analyse(ours), theirs, strict=True)):
-            if group < DIFFERENCES:
-                bands = [a - b for a, b in zip(bands, known, strict=True)]
+            bands = [a - b for a, b in zip(bands, told(known, role, group), strict=True)]
             groups.append(to_cells(bands, group, rows, columns))
         result.append(groups)
     return result

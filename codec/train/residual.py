@@ -10,9 +10,9 @@ around it; in the second, decisions are counted by bins of the context sum. Ever
 from __future__ import annotations
 
 import argparse
-import io
 import sys
 import time
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +35,11 @@ from codec.residual.tables import (
     Tables,
 )  # fmt: skip
 from codec.residual.transform import CELL, GROUPS, coefficients
+from codec.train.bases import base_of
 
 LEADING = (PASSES, 3, GROUPS, 3)  # of most arrays: pass, role, group, orientation
+SIDE = 1024
+ALONE = 0.1  # of the photos have the thumbnail as their base
 HELD_OUT = 6  # every sixth loss-free photo is kept for choosing
 PRIOR = 24.0  # decisions that a bin's prior counts for
 ALLOWED = ("CC", "public domain", "Unsplash")
@@ -61,18 +64,13 @@ def picture(path: Path) -> NDArray[np.uint8]:
     return np.asarray(image)
 
 
-def stand_in(photo: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A base as latents of 0.005 to 0.1 bpp would give: a small WebP, enlarged; one in ten is flat."""
-    height, width = photo.shape[:2]
-    if rng.random() < 0.1:
-        return np.broadcast_to(photo.mean(axis=(0, 1)).astype(np.uint8), photo.shape)
-    scale = float(rng.uniform(1.5, 4))
-    small = Image.fromarray(photo).resize(
-        (max(1, int(width / scale)), max(1, int(height / scale))), Image.Resampling.BOX
-    )
-    file = io.BytesIO()
-    small.save(file, "WEBP", quality=int(rng.integers(5, 50)))
-    return np.asarray(Image.open(file).convert("RGB").resize((width, height), Image.Resampling.BICUBIC))
+@lru_cache(256)
+def example(path: Path, chunks: int | None) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A photo, whole cells and at most SIDE pixels a side of it, and the base of its first `chunks` latents (or all)."""
+    photo = picture(path)
+    height, width = (min(side, SIDE) // CELL * CELL for side in photo.shape[:2])
+    photo = np.ascontiguousarray(photo[:height, :width])
+    return photo, base_of(photo, chunks)
 
 
 def cells_of(photo: NDArray[np.uint8], base: NDArray[np.uint8]) -> tuple[State, list[list[NDArray[np.int16]]]]:
@@ -292,8 +290,8 @@ def run_round(paths: list[Path], current: Tables, kind: type[Unit], limit: int, 
     coder, pixels = _Silent(), 0
     for i, path in enumerate(paths):
         rng = np.random.default_rng([seed, i])
-        photo = picture(path)
-        state, truth = cells_of(photo, stand_in(photo, rng))
+        photo, base = example(path, 1 if rng.random() < ALONE else None)
+        state, truth = cells_of(photo, base)
         count = state.inside[0].shape[0]
         if not count:
             continue

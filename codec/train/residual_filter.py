@@ -29,18 +29,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from codec import integer, latent, residual
-from codec.latent import encoder as latents
-from codec.latent.decoder import LatentDecoder
+from codec import integer, residual
 from codec.residual import filter as filters
-from codec.residual.decoder import POINTS, TRUSTED
+from codec.residual.decoder import POINTS
 from codec.residual.filter import ACTIVE, FIRST
 from codec.residual.layout import sequence
 from codec.residual.passes import LIMIT
 from codec.residual.tables import TOPS
-from codec.residual.transform import DIFFERENCES, DOUBLED, EIGHTHS, GROUPS, LARGEST, SIDES, analyse, rise, to_planes
+from codec.residual.transform import CORES, DOUBLED, EIGHTHS, GROUPS, LARGEST, SIDES, analyse, rise, to_planes
 from codec.stream import Header
 from codec.train import photos
+from codec.train.bases import base_of
 from codec.train.freeze import matrix
 
 CROP = 256
@@ -135,28 +134,25 @@ def known_of(ours: NDArray[np.int16], base: NDArray[np.int16], group: int, passe
     for count in np.unique(passes):
         here = np.kron(passes == count, np.ones((side, side), bool))[: ours.shape[1], : ours.shape[2]]
         for o, top in enumerate(tops):
-            for name, values in zip(names, _known(ours[o], base[o], group, int(count), top), strict=True):
+            known = _known(ours[o], base[o], CORES[0][group][o], int(count), top)
+            for name, values in zip(names, known, strict=True):
                 out[name][o][here] = values[here] if isinstance(values, np.ndarray) else values
     return out
 
 
-def _known(ours: NDArray[np.int16], base: NDArray[np.int16], group: int, passes: int, top: int):
+def _known(ours: NDArray[np.int16], base: NDArray[np.int16], core: int, passes: int, top: int):
     lows, highs, begun = intervals(top, passes)
     theirs = base.astype(np.int32)
-    coded = ours - (theirs if group < DIFFERENCES else 0)
+    theirs = theirs - np.clip(theirs, -core, core) if begun else theirs
+    coded = ours - theirs
     magnitude, sign = np.minimum(np.abs(coded), MAGNITUDES - 1), np.sign(coded)
     low, most = lows[magnitude], highs[magnitude] - 1
     size = most + 1 - low
     depth = (low >> 1 >= size).astype(int) + (low >> 2 >= size)
     value = np.where(low > 0, low + ((size - 1) * POINTS[depth] >> 8 - EIGHTHS) / (1 << EIGHTHS), 0) * sign
-    if group < DIFFERENCES:
-        shift = theirs
-    else:
-        limit = np.zeros_like(most) if passes >= TRUSTED else most >> 2 if begun else most
-        value, shift = np.where(low > 0, value, np.clip(theirs, -limit, limit)), 0
     nearest = np.where(low > 0, low, -most)
     least, largest = np.where(sign < 0, -most, nearest), np.where(sign < 0, -nearest, most)
-    return value + shift, least + shift, np.where(low > 0, largest, most) + shift, max(1.0, top / 2**passes)
+    return value + theirs, least + theirs, np.where(low > 0, largest, most) + theirs, max(1.0, top / 2**passes)
 
 
 def bands_of(photo: NDArray[np.uint8], base: NDArray[np.uint8]) -> Bands:
@@ -201,16 +197,6 @@ def prepare(data: Path, runs: Path) -> None:
             ours.append(photo[y : y + CROP, x : x + CROP])
             theirs.append(base[y : y + CROP, x : x + CROP])
     np.savez(runs / "filter_pairs.npz", photo=np.array(ours), base=np.array(theirs))
-
-
-def base_of(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The exact picture of a photo's latents."""
-    header = Header(photo.shape[1], photo.shape[0], 3, 1)
-    header = Header(photo.shape[1], photo.shape[0], 3, 1, latent.count(header))
-    decoder = LatentDecoder(header)
-    for index, payload in enumerate(latents.encode(photo, header)):
-        decoder.push(index, payload)
-    return decoder.picture()
 
 
 def train(runs: Path, name: str, hidden: int, minutes: float, rate: float, batch: int, seed: int) -> None:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from codec.residual import Layout, ResidualDecoder, area, count, encode, needs
 from codec.residual.encoder import _Encoder
 from codec.residual.passes import LIMIT, Unit
-from codec.residual.tables import FEATURES, PASSES, ROLES, tables
-from codec.residual.transform import GROUPS, analyse, from_planes, synthesise, to_planes
+from codec.residual.tables import FEATURES, PASSES, tables
+from codec.residual.transform import GROUPS, ROLES, analyse, from_planes, synthesise, to_planes
 from codec.stream import MAX_LENGTH, Header, Kind
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "residual"

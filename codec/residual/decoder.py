@@ -238,7 +238,7 @@ class ResidualDecoder:
         return from_cells(cells, group, layout.rows, layout.columns, layout.height, layout.width)
 
     def _theirs(self, plane: int, group: int) -> Plane:
-        """What the base tells of the coefficients, in cells: all of it before the first pass, then what is taken for granted."""
+        """What the base tells of the coefficients, in cells; before the first pass over a band, all of it."""
         rows, columns = self._layout.rows, self._layout.columns
         known = self._known[plane][group]
         whole = to_cells(known, group, rows, columns)

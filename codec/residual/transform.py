@@ -264,7 +264,7 @@ def from_cells(
 
 
 def coefficients(picture: Picture, base: Picture, rows: int, columns: int) -> list[list[NDArray[np.int16]]]:
-    """What the residual codes, by plane and group, in cells: the picture's coefficients less what the base tells of them."""
+    """What the residual codes, by plane and group, in cells: the picture's coefficients less what the base tells."""
     result = []
     for role, ours, theirs in zip(ROLES[picture.shape[2]], to_planes(picture), base_bands(base), strict=True):
         groups = []

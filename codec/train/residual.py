@@ -66,7 +66,7 @@ def picture(path: Path) -> NDArray[np.uint8]:
 
 @lru_cache(256)
 def example(path: Path, chunks: int | None) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A photo, whole cells and at most SIDE pixels a side of it, and the base of its first `chunks` latents (or all)."""
+    """A photo, whole cells and at most SIDE pixels a side, and the base of its first `chunks` latents (or all)."""
     photo = picture(path)
     height, width = (min(side, SIDE) // CELL * CELL for side in photo.shape[:2])
     photo = np.ascontiguousarray(photo[:height, :width])

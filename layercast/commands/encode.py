@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from codec.extract.photo import Photo
     from codec.region import Region
 
+FACES, TEXT = FOUND = ("faces", "text")  # regions that detectors find
+
 
 @dataclass(frozen=True)
 class Wishes:
@@ -33,7 +35,7 @@ class Wishes:
     quality: float | None = None
     lossless: bool = False
     prefer: str | None = None
-    roi: tuple[Region, ...] = ()
+    roi: tuple[Region | str, ...] = ()
     meta: dict[str, str] = field(default_factory=dict)
     keep_location: bool = False
     limit: int = 64_000_000
@@ -49,10 +51,10 @@ def _parse_meta(ctx: click.Context, param: click.Parameter, values: tuple[str, .
     return facts
 
 
-def _parse_regions(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[Region, ...]:
+def _parse_regions(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[Region | str, ...]:
     from layercast.commands.network import parse_region
 
-    regions = (parse_region(ctx, param, value) for value in values)
+    regions = (value if value in FOUND else parse_region(ctx, param, value) for value in values)
     return tuple(region for region in regions if region is not None)
 
 
@@ -74,7 +76,13 @@ def _check_caption(ctx: click.Context, param: click.Parameter, value: str | None
 @click.option("--quality", type=click.FloatRange(max=100), metavar="Q", help="Stop where SSIMULACRA2 reaches Q.")
 @click.option("--lossless", is_flag=True, help="Keep every bit. The default for PNG, TIFF and lossless WebP.")
 @click.option("--prefer", type=click.Choice(["structure"]), help="Send outlines before finer colours.")
-@click.option("--roi", metavar="X,Y,W,H", multiple=True, callback=_parse_regions, help="Send these pixels first.")
+@click.option(
+    "--roi",
+    metavar="X,Y,W,H",
+    multiple=True,
+    callback=_parse_regions,
+    help="Send these pixels first; or 'faces', or 'text', where the extra `find` finds any.",
+)
 @click.option("--meta", metavar="KEY=VALUE", multiple=True, callback=_parse_meta, help="A fact to travel along.")
 @click.option("--keep-location", is_flag=True, help="Send the place that the camera noted; it is left out otherwise.")
 @click.option("--limit", type=click.FloatRange(min=0, min_open=True), metavar="MP", default=64.0, show_default=True)
@@ -90,7 +98,7 @@ def encode(
     quality: float | None,
     lossless: bool,
     prefer: str | None,
-    roi: tuple[Region, ...],
+    roi: tuple[Region | str, ...],
     meta: dict[str, str],
     keep_location: bool,
     limit: float,
@@ -179,7 +187,7 @@ def make_stream(name: str, wishes: Wishes) -> tuple[Photo, bytes]:
             max_bytes=budget,
             quality=wishes.quality,
             prefer=wishes.prefer,
-            roi=wishes.roi,
+            roi=_regions(name, photo, wishes.roi),
             meta_data=_facts(name, photo, wishes),
             progress=progress,
         )
@@ -190,6 +198,25 @@ def make_stream(name: str, wishes: Wishes) -> tuple[Photo, bytes]:
     finally:
         progress.close()
     return photo, data
+
+
+def _regions(name: str, photo: Photo, wanted: Sequence[Region | str]) -> list[Region]:
+    """The regions that are to go first; says what was looked for and not found. Raises Failure."""
+    from codec.extract.find import NoDetector, faces, words
+
+    regions: list[Region] = []
+    for region in wanted:
+        if not isinstance(region, str):
+            regions.append(region)
+            continue
+        try:
+            found = faces(photo.picture) if region == FACES else [line.region for line in words(photo.picture)]
+        except NoDetector as problem:
+            raise Failure(name, f"--roi {region}: {problem}") from None
+        if not found:
+            warn(name, f"no {region} found; nothing goes first for it")
+        regions += found
+    return regions
 
 
 def _guess(name: str, photo: Photo) -> str | None:

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 RUN := OMP_NUM_THREADS=2 OPENBLAS_NUM_THREADS=2
 
-.PHONY: help setup demo test lint types check proofs oneway fuzz wheel clean
+.PHONY: help setup demo test lint types check proofs oneway fuzz identity identity-torch wheel clean
 
 help:
 	@echo "make demo    a photo arrives over three thin links; writes timeline.png"
@@ -13,6 +13,7 @@ help:
 	@echo "make check   what continuous integration runs: lint, types, tests"
 	@echo "make oneway  a thousand runs of each one-way case; minutes"
 	@echo "make fuzz    200,000 hostile inputs over all parsers; many minutes"
+	@echo "make identity  1,000 streams of PICTURES (a folder) by every runtime; make identity-torch: by TORCH (2.12.1), too"
 	@echo "make proofs  the long proofs, oneway and fuzz among them; many minutes"
 	@echo "make lint    ruff; make types: mypy; make wheel: dist/*.whl"
 	@echo "make setup   .venv alone; make clean: remove .venv and all that was made"
@@ -52,8 +53,21 @@ oneway: $(READY)
 fuzz: $(READY)
 	@$(RUN) $(BIN)/python -m tests.fuzz.long $(ARGS)
 
+# Each picture of the folder PICTURES in pieces: the same symbols and pixels by every way of computing there is.
+PICTURES ?= kodak
+identity: $(READY)
+	@$(BIN)/layercast bench identity $(PICTURES) --strict $(ARGS)
+
+# The same with a second torch in a .venv of its own; several gigabytes where that version's wheel is a CUDA build.
+TORCH ?= 2.12.1
+identity-torch: $(READY)
+	@$(PYTHON) -m venv $(VENV)-torch
+	@$(VENV)-torch/bin/python -m pip install -qq --disable-pip-version-check "torch==$(TORCH)" \
+		$$(grep -E '^(click|constriction|numpy|safetensors|tqdm)==' constraints.txt)
+	@$(BIN)/layercast bench identity $(PICTURES) --strict --python $(VENV)-torch/bin/python $(ARGS)
+
 wheel: $(READY)
 	@$(BIN)/python -m build --wheel --no-isolation
 
 clean:
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-torch dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

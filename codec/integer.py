@@ -3,11 +3,13 @@
 An activation is a whole number of 1/64, at most 1023 in magnitude. A layer multiplies by whole weights, adds a whole
 bias, shifts right with floor and clamps. `Conv` proves when it is made that no sum can reach 2^24, so every partial
 sum is exact in float32 and the order of summation, threads, SIMD width and fused multiply-add do not matter.
-Convolutions are gathers and one matrix product: no Winograd, no FFT, which would leave the whole numbers.
+Convolutions are sums of plain matrix products: no Winograd, no FFT, which would leave the whole numbers. They are
+computed by numpy unless `use` names another runtime; the numbers are the same (`layercast bench identity`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +18,12 @@ from numpy.typing import NDArray
 FRACTION = 6  # bits behind the point of an activation
 LIMIT = 1023  # largest magnitude of an activation
 EXACT = 1 << 24  # whole numbers below it are exact in float32, and so are their sums below it
-_ROWS = 1 << 16  # positions gathered at once, to bound memory
+_ROWS = 1 << 12  # positions computed at once: their sums stay in the cache
 
 Array = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Conv:
     """A convolution in whole numbers, 3x3 (zero padded) or 1x1.
 
@@ -44,25 +46,49 @@ class Conv:
 
     def __call__(self, x: Array) -> Array:
         """floor((sum + bias) / 2^shift), not clamped. x: whole float32[H,W,inputs] within +-LIMIT -> [H,W,outputs]."""
-        total = gathered_product(x, self.weight, self.size)
-        total += self.bias
-        total *= self.scale
-        return np.floor(total, out=total)
+        return _runtime(self, x)
 
 
-def gathered_product(x: Array, weight: Array, size: int) -> Array:
-    """Plain convolution float32[H,W,inputs] -> [H,W,outputs], weight as in `Conv`; exact for bounded whole numbers."""
+Runtime = Callable[[Conv, Array], Array]  # computes a layer, as Conv.__call__ says
+
+
+def in_numpy(conv: Conv, x: Array) -> Array:
+    """The runtime that is always there."""
+    total = product(x, conv.weight, conv.size)
+    total += conv.bias
+    total *= conv.scale
+    return np.floor(total, out=total)
+
+
+_runtime: Runtime = in_numpy
+
+
+def use(runtime: Runtime) -> None:
+    """Computes all layers by `runtime` from now on, in the whole process."""
+    global _runtime
+    _runtime = runtime
+
+
+def product(x: Array, weight: Array, size: int) -> Array:
+    """Plain convolution float32[H,W,inputs] -> [H,W,outputs], weight as in `Conv`; exact for bounded whole numbers.
+
+    In the padded picture, row behind row, a tap is a shift: nine products of runs of memory, and no gather.
+    """
     height, width, inputs = x.shape
     if size == 1:
         return (x.reshape(-1, inputs) @ weight).reshape(height, width, -1)
-    padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
-    out = np.empty((height, width, weight.shape[1]), dtype=np.float32)
-    band = max(1, _ROWS // width)
+    wide = width + 2
+    padded = np.zeros(((height + 2) * wide + 2, inputs), np.float32)
+    padded[:-2].reshape(height + 2, wide, inputs)[1:-1, 1:-1] = x
+    out = np.empty((height, width, weight.shape[1]), np.float32)
+    band = max(1, _ROWS // wide)
     for top in range(0, height, band):
         rows = min(band, height - top)
-        taps = [padded[top + dy : top + dy + rows, dx : dx + width] for dy in range(3) for dx in range(3)]
-        columns = np.concatenate(taps, axis=2).reshape(rows * width, 9 * inputs)
-        out[top : top + rows] = (columns @ weight).reshape(rows, width, -1)
+        sums = np.zeros((rows * wide, weight.shape[1]), np.float32)
+        for tap in range(9):
+            start = (top + tap // 3) * wide + tap % 3
+            sums += padded[start : start + rows * wide] @ weight[tap * inputs : (tap + 1) * inputs]
+        out[top : top + rows] = sums.reshape(rows, wide, -1)[:, :width]
     return out
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from codec import models
 from codec.entropy import BitEncoder
-from codec.integer import LIMIT, Array, gathered_product, unshuffle
+from codec.integer import LIMIT, Array, product, unshuffle
 from codec.latent import network, symbols, thumbnail
 from codec.latent.decoder import LatentDecoder
 from codec.latent.geometry import GRID, base_size, reduction
@@ -63,7 +63,7 @@ class Analysis:
     def _conv(self, name: str, x: Array) -> Array:
         weight = self._w[f"{name}.weight"].astype(np.float32)
         size = 3 if weight.shape[0] == 9 * x.shape[2] else 1
-        out = gathered_product(x, weight, size)
+        out = product(x, weight, size)
         out += self._w[f"{name}.bias"]
         return out
 

@@ -13,26 +13,19 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from codec.integer import product
 from codec.models import load
 
 ALIGN = 32
-_STRIP = 32  # rows computed at once, so that memory stays small
 _UNIT = np.float32(1 / 4096)  # of the stored int16 weights
 
 Array = NDArray[np.float32]
 
 
 def _conv(x: Array, weight: Array, bias: Array) -> Array:
-    """Convolution of x[h,w,c] with weight [o,c,k,k] (k 1 or 3), zeros beyond the border, in strips of rows."""
-    size, (h, w, _) = weight.shape[2], x.shape
-    matrix = weight.transpose(2, 3, 1, 0).reshape(-1, weight.shape[0])
-    padded = np.pad(x, ((size // 2, size // 2), (size // 2, size // 2), (0, 0)))
-    out = np.empty((h, w, len(bias)), np.float32)
-    for top in range(0, h, _STRIP):
-        rows = min(_STRIP, h - top)
-        taps = [padded[top + dy : top + dy + rows, dx : dx + w] for dy in range(size) for dx in range(size)]
-        columns = np.concatenate(taps, axis=2).reshape(rows * w, -1)
-        out[top : top + rows] = (columns @ matrix + bias).reshape(rows, w, -1)
+    """Convolution of x[h,w,c] with weight [o,c,k,k] (k 1 or 3), zeros beyond the border."""
+    out = product(x, weight.transpose(2, 3, 1, 0).reshape(-1, weight.shape[0]), weight.shape[2])
+    out += bias
     return out
 
 

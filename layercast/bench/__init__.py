@@ -15,6 +15,7 @@ NAMES = {
     "cuts": "cuts",
     "document": "document",
     "framing": "framing",
+    "identity": "identity",
     "lossless": "lossless",
     "losses": "losses",
     "net": "net",
@@ -26,7 +27,6 @@ NAMES = {
     "scalability": "scalability",
     "speed": "speed",
     "startup": "startup",
-    "threads": "threads",
     "transport": "transport",
     "webrtc": "webrtc",
 }

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from codec import integer
-from codec.integer import EXACT, LIMIT, Conv, gathered_product
+from codec.integer import EXACT, LIMIT, Conv, product
 
 CODEC = Path(integer.__file__).parent
 
@@ -82,7 +82,7 @@ def test_order_of_summation_does_not_matter() -> None:
     x = rng.integers(-LIMIT, LIMIT + 1, (12, 10, 64)).astype(np.float32)
     order = rng.permutation(64)
     rows = np.concatenate([tap * 64 + order for tap in range(9)])
-    assert (gathered_product(x, weight, 3) == gathered_product(x[..., order], weight[rows], 3)).all()
+    assert (product(x, weight, 3) == product(x[..., order], weight[rows], 3)).all()
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.001, 20))
@@ -92,7 +92,7 @@ def test_quantised_layers_keep_the_range_and_the_values(seed: int, size: float) 
     w, b, shift = integer.quantised(weight, bias)
     layer = Conv(w.astype(np.float32), b.astype(np.float32), (2.0**-shift).astype(np.float32), 3)
     x = rng.integers(-64, 65, (4, 4, 4))
-    real = gathered_product((x / 64).astype(np.float32), weight.astype(np.float32), 3) + bias
+    real = product((x / 64).astype(np.float32), weight.astype(np.float32), 3) + bias
     assert np.abs(layer(x.astype(np.float32)) / 64 - real).max() <= 0.51 / 64 + 36 * (0.5 * 2.0 ** -shift.min()) + 1e-3
 
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 import codec
-from layercast.bench import NAMES, bench, cuts, document, speed, startup, streams
+from layercast.bench import NAMES, bench, cuts, document, identity, speed, startup, streams
 
 pytest.importorskip("imagecodecs", reason="the peers are in the extra `bench`")
 
@@ -87,8 +87,14 @@ def test_framing(folder: Path) -> None:
     assert not {"header", "framing of a chunk up to 63 B", "framing of a longer chunk"} & set(failed(lines))
 
 
-def test_threads(folder: Path) -> None:
-    assert not failed(run("threads", folder))
+def test_identity(folder: Path) -> None:
+    """Whole, cut, with chunks missing, both; kept digests are used again."""
+    for _ in range(2):
+        lines = run("identity", folder, "--streams", 4)
+        assert not failed(lines)
+        rows = {line["variant"]: line for line in lines if "variant" in line}
+        assert {way.name for way in identity.NUMPY} <= set(rows)
+        assert {(row["streams"], row["same pixels"]) for row in rows.values()} == {(4, 4)}
 
 
 def test_rate_quality(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

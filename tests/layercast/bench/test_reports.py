@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from layercast.bench import (
     captions,
     cuts,
     framing,
+    identity,
     losses,
     lossless,
     measures,
@@ -22,7 +22,6 @@ from layercast.bench import (
     rate_quality,
     scalability,
     speed,
-    threads,
 )
 from layercast.bench.bd_rate import bd_rate, bd_rates
 from layercast.bench.budgets import Budget
@@ -119,10 +118,11 @@ def test_caption_fails_above_the_goal_and_when_a_text_changes() -> None:
     assert verdicts(bad) == [False, False, False, False]
 
 
-def test_threads_fail_on_one_different_sum() -> None:
-    files = [Path("a"), Path("b")]
-    assert verdicts(threads.report(files, [["1", "2"], ["1", "2"]])) == [True]
-    assert verdicts(threads.report(files, [["1", "2"], ["1", "3"]])) == [False]
+def test_identity_fails_on_one_different_sum() -> None:
+    same = ["1 a", "2 b"]
+    assert verdicts(identity.report(["x", "y"], [same, same])) == [True]
+    assert verdicts(identity.report(["x", "y"], [same, ["1 a", "3 b"]])) == [False], "symbols"
+    assert verdicts(identity.report(["x", "y"], [same, ["1 a", "2 c"]])) == [False], "pixels"
 
 
 def test_framing_is_measured_where_it_is_dearest() -> None:

@@ -93,7 +93,8 @@ class Decoder:
         """The best exact picture now: uint8[height, width, channels]. Do not write to it."""
         if self._shown is None:
             self._decode_corrections()
-            self._shown = self._residual.correct(self._base())
+            base = in_channels(self._latent.picture(), self.header.channels)
+            self._shown = self._residual.correct(base)
         return self._shown
 
     def edge_map(self) -> Picture | None:
@@ -202,19 +203,18 @@ class Decoder:
                     self._whole.discard(chunk.key)
                     self._drop(chunk.key, "impossible payload")
 
-    def _base(self) -> Picture:
-        """The picture of the base's latents in the header's channels, alpha opaque."""
-        colour = self._latent.picture()
-        if self.header.channels < 3:
-            colour = colour[..., :1]
-        if self.header.channels % 2:
-            return colour
-        return np.concatenate([colour, np.full_like(colour[..., :1], 255)], axis=2)
-
     def _drop(self, key: Key, reason: str) -> None:
         if self._strict:
             raise FormatError(f"{Kind(key[0]).name} {key[1]}: {reason}")
         self.dropped[key] = reason
+
+
+def in_channels(colour: Picture, channels: int) -> Picture:
+    """A base's picture uint8[H,W,3] (grey: three times the same) in so many channels, alpha opaque."""
+    kept = colour[..., :1] if channels < 3 else colour
+    if channels % 2:
+        return kept
+    return np.concatenate([kept, np.full_like(colour[..., :1], 255)], axis=2)
 
 
 def decode(data: bytes, *, upto: str | None = None, strict: bool = False, limit: int = DEFAULT_LIMIT) -> Decoded:

@@ -1,6 +1,6 @@
 """A picture in, a stream out: every layer in turn, then the order of the file.
 
-The residual corrects the exact picture that the decoder makes of the latents, so the encoder runs that decoder.
+The residual corrects the exact picture that a decoder makes of the latents; choosing them goes along with that decoder.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from codec import caption as captions
 from codec import latent, plan, residual
-from codec.decoder import Decoder
+from codec.decoder import in_channels
 from codec.latent import encoder as latents
 from codec.region import Region, boxes
 from codec.stream import Chunk, Header, Kind, write
@@ -59,8 +59,8 @@ def encode(
     header = Header(width, height, channels, weights, base or _base_count(sized))
     _check(header, max_bytes, roi)
     tell("latent", 0.0)
-    payloads = latents.encode(picture, header)[: header.base]
-    chunks = [Chunk(Kind.LATENT, i, payloads[i]) for i in latents.ranked(picture, header, payloads)]
+    based = latents.encode_ranked(picture, header)
+    chunks = [Chunk(Kind.LATENT, i, based.payloads[i]) for i in based.order]
     if caption is not None:
         chunks.append(Chunk(Kind.CAPTION, 0, captions.encode(caption, weights, guessed)))
     if meta_data:
@@ -68,11 +68,9 @@ def encode(
     tell("structure", 0.15)
     chunks += _structure(picture, header)
     if lossless and (max_bytes is None or len(write(header, chunks)) < max_bytes):
-        decoder = Decoder(header, limit=header.pixels)
-        for chunk in chunks:
-            decoder.push(chunk)
         tell("residual", 0.25)
-        coded = residual.encode(picture, decoder.picture(), header, lambda share: tell("residual", 0.25 + 0.75 * share))
+        painted = in_channels(based.picture, channels)
+        coded = residual.encode(picture, painted, header, lambda share: tell("residual", 0.25 + 0.75 * share))
         chunks += [Chunk(Kind.RESIDUAL, index, payload) for index, payload in coded]
         chunks.append(Chunk(Kind.CHECK, 0, zlib.crc32(picture.tobytes()).to_bytes(4, "big")))
     tell("done", 1.0)

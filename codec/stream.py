@@ -4,10 +4,10 @@ Everything that reads or writes a `.lcast` passes through here; what the payload
 Theory of operation (FORMAT.md is normative):
 
 * The header says size, channels, weights set and base mark. Nothing can be shown before its end, everything after.
-* A chunk is framed by two bytes (three above 63 bytes): kind, how many indices to skip, length. There are no check
-  bytes and no terminator: the file ends where its bytes end, so cutting a file is cutting its bytes.
+* A chunk is framed by two bytes (three where they do not hold it): kind, how many indices to skip, length. There are no
+  check bytes and no terminator: the file ends where its bytes end, so cutting a file is cutting its bytes.
 * A chunk that the end of the file cuts short is delivered as a cut chunk. Framing that is itself cut is ignored.
-* Kind 7 is the seek: it sets the next index of a kind, for indices that do not ascend or leave a gap above 63.
+* Kind 7 is the seek: it sets the next index of a kind, for indices too far from the one expected.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ MAX_WEIGHTS = 15
 MAX_BASE = 255
 MAX_LENGTH = (1 << 14) - 1  # bytes of one payload
 MAX_INDEX = (1 << 24) - 1
-MAX_SKIP = 63
-MAX_SHORT = 63  # the longest payload that the two-byte framing can name
+MAX_PLAIN = (1 << 11) - 1  # the longest payload that two bytes can name of a chunk whose index is the one expected
+_NEAR, _SHORT = 5, 6  # bits of the skip and of the length, where two bytes name both
+_FAR = 6  # bits of the skip in three bytes
 SEEK = 7
 
 Key = tuple["Kind", int]
@@ -198,14 +199,26 @@ def _parse_framing(data: bytes, at: int) -> tuple[int, int, int, int] | None:
     size = 2 + (at < len(data) and data[at] >> 7)
     if at + size > len(data):
         return None
-    word = int.from_bytes(data[at : at + size], "big")
-    low = 6 if size == 2 else 14
-    return word >> (low + 6) & 7, word >> low & 63, word & ((1 << low) - 1), at + size
+    word, body = int.from_bytes(data[at : at + size], "big"), at + size
+    if size == 3:
+        return word >> 20 & 7, _signed(word >> 14, _FAR), word & MAX_LENGTH, body
+    kind = word >> 12
+    if kind == SEEK:
+        return kind, word >> 6 & 63, word & 63, body
+    if word >> 11 & 1:
+        return kind, _signed(word >> _SHORT, _NEAR), word & ((1 << _SHORT) - 1), body
+    return kind, 0, word & MAX_PLAIN, body
+
+
+def _signed(field: int, bits: int) -> int:
+    """The lowest `bits` of `field` in two's complement."""
+    half = 1 << bits - 1
+    return ((field + half) & (2 * half - 1)) - half
 
 
 def _parse_seek(data: bytes, at: int, target: int, length: int, body: int) -> int:
     """The index that a seek sets. `at` is where its framing starts, for the error."""
-    if target >= SEEK:
+    if not 0 <= target < SEEK:
         raise FormatError(f"offset {at}: seek for unknown kind {target}")
     if length > 3:
         raise FormatError(f"offset {at}: seek of {length} bytes; at most 3")
@@ -222,12 +235,13 @@ def frames(data: bytes, at: int) -> Iterator[Frame]:
         if kind == SEEK:
             if body + length > len(data):
                 return
-            next_index[skip if skip < SEEK else 0] = _parse_seek(data, at, skip, length, body)
+            target = _parse_seek(data, at, skip, length, body)
+            next_index[skip] = target
             at = end
             continue
         index = next_index[kind] + skip
-        if index > MAX_INDEX:
-            raise FormatError(f"offset {at}: chunk index {index} above {MAX_INDEX}")
+        if not 0 <= index <= MAX_INDEX:
+            raise FormatError(f"offset {at}: chunk index {index} is not in 0..{MAX_INDEX}")
         yield Frame(Chunk(Kind(kind), index, data[body:end], length), start, body, end)
         next_index[kind] = index + 1
         start = at = end
@@ -255,10 +269,16 @@ def read(data: bytes, strict: bool = False) -> tuple[Header, list[Chunk]]:
 
 
 def _encode_framing(kind: int, skip: int, length: int) -> bytes:
-    """Two bytes up to 63 bytes of payload, three above."""
-    if length <= MAX_SHORT:
-        return (kind << 12 | skip << 6 | length).to_bytes(2, "big")
-    return (1 << 23 | kind << 20 | skip << 14 | length).to_bytes(3, "big")
+    """The shortest form; `skip` fits the longest."""
+    if skip == 0 and length <= MAX_PLAIN:
+        return (kind << 12 | length).to_bytes(2, "big")
+    if _fits(skip, _NEAR) and length >> _SHORT == 0:
+        return (kind << 12 | 1 << 11 | (skip & 31) << _SHORT | length).to_bytes(2, "big")
+    return (1 << 23 | kind << 20 | (skip & 63) << 14 | length).to_bytes(3, "big")
+
+
+def _fits(skip: int, bits: int) -> bool:
+    return -(1 << bits - 1) <= skip < 1 << bits - 1
 
 
 class Framer:
@@ -268,12 +288,12 @@ class Framer:
         self._next = [0] * SEEK
 
     def framing(self, chunk: Chunk) -> bytes:
-        """The bytes before the chunk's payload, with a seek where its index cannot be reached by skipping."""
+        """The bytes before the chunk's payload, with a seek where its index is too far from the one expected."""
         skip = chunk.index - self._next[chunk.kind]
         seek = b""
-        if not 0 <= skip <= MAX_SKIP:
+        if not _fits(skip, _FAR):
             target = chunk.index.to_bytes(3, "big").lstrip(b"\0")
-            seek, skip = _encode_framing(SEEK, int(chunk.kind), len(target)) + target, 0
+            seek, skip = (SEEK << 12 | chunk.kind << 6 | len(target)).to_bytes(2, "big") + target, 0
         self._next[chunk.kind] = chunk.index + 1
         return seek + _encode_framing(int(chunk.kind), skip, chunk.length)
 

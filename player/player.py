@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.stream import MAX_LENGTH, MAX_SHORT, Chunk, FormatError, Header, Kind, parse_header
+from codec.stream import MAX_LENGTH, MAX_PLAIN, Chunk, FormatError, Header, Kind, parse_header
 from player.items import key_of
 
 Picture = NDArray[np.uint8]
@@ -119,7 +119,7 @@ class Player:
     @property
     def bytes(self) -> int:
         """Bytes of the stream held: header, and payloads with the framing that they have in a file."""
-        return self._header_bytes + sum(size + (2 if size <= MAX_SHORT else 3) for size in self._sizes.values())
+        return self._header_bytes + sum(size + (2 if size <= MAX_PLAIN else 3) for size in self._sizes.values())
 
     @property
     def caption(self) -> str | None:

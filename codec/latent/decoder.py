@@ -55,6 +55,7 @@ class LatentDecoder:
             self._masks.append(np.zeros((rows, columns, 1), dtype=np.float32))
         self._entering: list[Array] = []  # state entering step 1, 2, ..., as far as it is valid
         self._priors: dict[int, Array] = {}
+        self._base: NDArray[np.uint8] | None = None
         self._picture: NDArray[np.uint8] | None = None
 
     def push(self, index: int, payload: bytes, whole: bool = True) -> bool:
@@ -84,8 +85,10 @@ class LatentDecoder:
 
     def base(self) -> NDArray[np.uint8]:
         """The padded base picture of the thumbnail and the latents so far, uint8[H,W,3]."""
-        steps, scale = len(self._network.rungs), self._network.rungs[-1].scale
-        return self._network.picture(self._network.rise(self._after(steps), scale, 4), self.field())
+        if self._base is None:
+            steps, scale = len(self._network.rungs), self._network.rungs[-1].scale
+            self._base = self._network.picture(self._network.rise(self._after(steps), scale, 4), self.field())
+        return self._base
 
     def field(self) -> NDArray[np.uint8]:
         """The thumbnail enlarged to the padded base picture, uint8[H,W,3]."""
@@ -137,7 +140,7 @@ class LatentDecoder:
         del self._entering[step:]
         for later in [s for s in self._priors if s > step]:
             del self._priors[later]
-        self._picture = None
+        self._base = self._picture = None
 
     def _render(self) -> NDArray[np.uint8]:
         width, height = self.header.width, self.header.height

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from codec.latent.geometry import GRID, base_size, reduction
 from codec.latent.layout import Tile, tiles
 from codec.stream import Header
 
-GROUPS = 2  # runs of tiles of a step in a file
+_FRAMING = 2  # bytes of a chunk
 DEAD_ZONE = 0.05  # how far below a half a latent is still rounded towards its prediction
 
 
@@ -89,21 +90,50 @@ def quantise(latents: Array, mean: Array) -> NDArray[np.int64]:
 Note = Callable[[Tile, NDArray[np.int64], NDArray[np.uint8]], None]
 
 
-def choose(picture: NDArray[np.uint8], header: Header, note: Note) -> bytes:
-    """Chooses the latents of all tiles of picture uint8[H,W,C] in the order of their index; the thumbnail's payload."""
+class Chosen(NamedTuple):
+    """The latents of a picture: the thumbnail's payload, the decoder that holds all of them, and the squared error that
+    each tile of a step of several removes within its own rectangle, by index."""
+
+    thumbnail: bytes
+    decoder: LatentDecoder
+    worth: dict[int, float]
+
+
+def choose(picture: NDArray[np.uint8], header: Header, note: Note) -> Chosen:
+    """Chooses the latents of picture uint8[H,W,C] in the order of their index: of the base, or all if it is 0."""
     base = pad_to_grid(base_picture(picture))
     rows, columns = base.shape[0] // GRID, base.shape[1] // GRID
     boxes = base.reshape(rows, GRID, columns, GRID, 3).mean((1, 3), dtype=np.float64)
     first = thumbnail.encode(boxes.transpose(2, 0, 1), header.channels, header.weights)
     decoder = LatentDecoder(header)
     decoder.push(0, first)
+    steps = _steps(header)
+    worth: dict[int, float] = {}
+    if not steps:
+        return Chosen(first, decoder, worth)
     analysis = Analysis(base - decoder.field(), header.weights)
-    every = tiles(header.width, header.height, header.weights)
-    for step, rung in enumerate(network.load(header.weights).rungs, 1):
-        wanted = analysis.latents(step, rung.scale, decoder.entering(step))
-        for tile in (tile for tile in every if tile.step == step):
-            _choose_tile(decoder, tile, wanted[tile.positions(rung.scale)], note)
-    return first
+    before: Array | None = None
+    for step, own in steps.items():
+        if len(own) > 1 and before is None:
+            before = _error(decoder, base)
+        scale = network.load(header.weights).rungs[step - 1].scale
+        wanted = analysis.latents(step, scale, decoder.entering(step))
+        for tile in own.values():
+            _choose_tile(decoder, tile, wanted[tile.positions(scale)], note)
+        if before is not None:
+            after = _error(decoder, base)
+            worth |= {index: _within(tile, before - after) for index, tile in own.items()}
+            before = after
+    return Chosen(first, decoder, worth)
+
+
+def _steps(header: Header) -> dict[int, dict[int, Tile]]:
+    """The tiles by step (1..) and index."""
+    every = tiles(header.width, header.height, header.weights)[: header.base or None]
+    steps: dict[int, dict[int, Tile]] = {}
+    for index, tile in enumerate(every[1:], 1):
+        steps.setdefault(tile.step, {})[index] = tile
+    return steps
 
 
 def _choose_tile(decoder: LatentDecoder, tile: Tile, wanted: Array, note: Note) -> None:
@@ -115,49 +145,6 @@ def _choose_tile(decoder: LatentDecoder, tile: Tile, wanted: Array, note: Note) 
     decoder.walk(tile, tell)
 
 
-def encode(picture: NDArray[np.uint8], header: Header) -> list[bytes]:
-    """The payloads of all latent chunks of picture uint8[H,W,C] (C = header.channels), by index."""
-    table = models.load(header.weights, "latent")["table"]
-    coders: dict[Tile, BitEncoder] = {}
-
-    def put(tile: Tile, values: NDArray[np.int64], spreads: NDArray[np.uint8]) -> None:
-        coder = coders.setdefault(tile, BitEncoder())
-        for channel, indices in zip(values, spreads, strict=True):
-            symbols.put(coder, channel, indices, table[tile.step - 1])
-
-    first = choose(picture, header, put)
-    return [first, *(coder.finish() for coder in coders.values())]
-
-
-def ranked(picture: NDArray[np.uint8], header: Header, payloads: Sequence[bytes]) -> list[int]:
-    """The indices of `payloads` in the order they are best sent: step by step, in it what removes most error per byte.
-
-    The error that a tile removes is measured within its own rectangle, with all of its step there and without. A step
-    is sent in GROUPS runs of ascending indices, since each step back costs the bytes of a seek.
-    """
-    base = pad_to_grid(base_picture(picture))
-    decoder = LatentDecoder(header)
-    order: list[int] = []
-    every = tiles(header.width, header.height, header.weights)[: len(payloads)]
-    before: Array | None = None
-    for step in range(1 + max(tile.step for tile in every)):
-        own = [index for index, tile in enumerate(every) if tile.step == step]
-        if len(own) > 1 and before is None:
-            before = _error(decoder, base)
-        for index in own:
-            decoder.push(index, payloads[index])
-        if len(own) > 1:
-            after = _error(decoder, base)
-            assert before is not None
-            gains = {i: _within(every[i], before - after) / (len(payloads[i]) + 2) for i in own}
-            own.sort(key=lambda index: -gains[index])
-            size = -(-len(own) // GROUPS)
-            own = [index for at in range(0, len(own), size) for index in sorted(own[at : at + size])]
-            before = after
-        order += own
-    return order
-
-
 def _error(decoder: LatentDecoder, base: Array) -> Array:
     """Squared error of the decoder's base picture, float32[H,W]."""
     error: Array = ((decoder.base() - base) ** 2).sum(2)
@@ -166,3 +153,38 @@ def _error(decoder: LatentDecoder, base: Array) -> Array:
 
 def _within(tile: Tile, error: Array) -> float:
     return float(error[tile.y0 : tile.y1, tile.x0 : tile.x1].sum())
+
+
+class Encoded(NamedTuple):
+    """The payloads by index, the order in which they are best sent, and the exact picture they give, uint8[H,W,3]."""
+
+    payloads: list[bytes]
+    order: list[int]
+    picture: NDArray[np.uint8]
+
+
+def encode_ranked(picture: NDArray[np.uint8], header: Header) -> Encoded:
+    """The latent chunks of picture uint8[H,W,C] (C = header.channels): of the base, or all if it is 0.
+
+    They are best sent step by step, in it what removes most error per byte.
+    """
+    table = models.load(header.weights, "latent")["table"]
+    coders: dict[Tile, BitEncoder] = {}
+
+    def put(tile: Tile, values: NDArray[np.int64], spreads: NDArray[np.uint8]) -> None:
+        coder = coders.setdefault(tile, BitEncoder())
+        for channel, indices in zip(values, spreads, strict=True):
+            symbols.put(coder, channel, indices, table[tile.step - 1])
+
+    chosen = choose(picture, header, put)
+    payloads = [chosen.thumbnail, *(coder.finish() for coder in coders.values())]
+    order = [0]
+    for own in _steps(header).values():
+        gains = {index: chosen.worth.get(index, 0.0) / (len(payloads[index]) + _FRAMING) for index in own}
+        order += sorted(own, key=lambda index: (-gains[index], index))
+    return Encoded(payloads, order, chosen.decoder.picture())
+
+
+def encode(picture: NDArray[np.uint8], header: Header) -> list[bytes]:
+    """The payloads of `encode_ranked` alone, by index."""
+    return encode_ranked(picture, header).payloads

@@ -88,23 +88,25 @@ def test_frames_cover_the_file(header: Header, given_chunks: list[Chunk]) -> Non
     assert at == len(data)
 
 
-def test_framing_is_two_bytes_up_to_63_and_three_above() -> None:
-    for length, framing in ((0, 2), (63, 2), (64, 3), (MAX_LENGTH, 3)):
-        for index in (0, 63):
-            data = write(Header(768, 512), [Chunk(Kind.RESIDUAL, index, bytes(length))])
-            assert len(data) == 4 + framing + length
+def test_framing_is_two_bytes_in_order_or_short_and_three_otherwise() -> None:
+    for length, in_order, near, far in ((0, 2, 2, 3), (63, 2, 2, 3), (64, 2, 3, 3), (2047, 2, 3, 3), (2048, 3, 3, 3)):
+        for back in range(-33, 33):
+            index = 40 + back
+            data = write(Header(768, 512), [Chunk(Kind.RESIDUAL, i, bytes(n)) for i, n in ((39, 0), (index, length))])
+            expected = (
+                in_order if back == 0 else near if -16 <= back < 16 else far if -32 <= back < 32 else 3 + in_order
+            )
+            assert len(data) == 4 + 3 + 2 + expected + length
+            assert [chunk.index for chunk in read(data)[1]] == [39, index]
     with pytest.raises(ValueError, match="at most 16383"):
         Chunk(Kind.RESIDUAL, 0, bytes(MAX_LENGTH + 1))
 
 
 def test_seek_costs_two_bytes_and_the_index() -> None:
-    for index, extra in ((64, 3), (255, 3), (256, 4), (65536, 5), (MAX_INDEX, 5)):
+    for index, extra in ((32, 3), (255, 3), (256, 4), (65536, 5), (MAX_INDEX, 5)):
         assert len(write(Header(768, 512), [Chunk(Kind.LATENT, index, b"")])) == 4 + extra + 2
-    ascending = [Chunk(Kind.LATENT, 1, b""), Chunk(Kind.LATENT, 2, b"")]
-    assert len(write(Header(768, 512), ascending)) == 4 + 2 + 2
-    assert len(write(Header(768, 512), ascending[::-1])) == 4 + 2 + 3 + 2
-    back_to_none = [Chunk(Kind.LATENT, 1, b""), Chunk(Kind.LATENT, 0, b"")]
-    assert len(write(Header(768, 512), back_to_none)) == 4 + 2 + 2 + 2
+    back_to_none = [Chunk(Kind.LATENT, MAX_INDEX, b""), Chunk(Kind.LATENT, 0, b"")]
+    assert len(write(Header(768, 512), back_to_none)) == 4 + 5 + 2 + 2 + 2
 
 
 @given(headers, chunks, st.data())
@@ -162,7 +164,9 @@ def test_strict_refuses_what_a_finished_file_never_has() -> None:
         (b"\xc1\x18\xfe\0", "offset 2: unknown size code 254"),
         (b"\xc1\x18\0\0\x71\xc0", "offset 4: seek for unknown kind 7"),
         (b"\xc1\x18\0\0\x70\x04\0\0\0\0", "offset 4: seek of 4 bytes"),
-        (b"\xc1\x18\0\0\x70\x03\xff\xff\xff\x00\x40", "offset 9: chunk index 16777216"),
+        (b"\xc1\x18\0\0\xff\xc0\0", "offset 4: seek for unknown kind -1"),
+        (b"\xc1\x18\0\0\x70\x03\xff\xff\xff\x08\x40", "offset 9: chunk index 16777216"),
+        (b"\xc1\x18\0\0\x0f\xc0", "offset 4: chunk index -1"),
     ],
 )
 def test_damage_names_its_offset(data: bytes, message: str) -> None:
@@ -208,15 +212,23 @@ VECTOR_CHUNKS: dict[str, tuple[Header, list[Chunk]]] = {
         Header(512, 768, 3, 1, 9),
         [Chunk(Kind.CAPTION, 0, b"caption"), Chunk(Kind.LATENT, 0, bytes(range(19)))],
     ),
-    "a skip, both forms of framing": (
+    "skips, all forms of framing": (
         Header(33, 17, 4),
-        [Chunk(Kind.EDGES, 1, bytes(63)), Chunk(Kind.EDGES, 2, bytes(64)), Chunk(Kind.RESIDUAL, 63, b"")],
+        [
+            Chunk(Kind.EDGES, 15, bytes(63)),
+            Chunk(Kind.EDGES, 16, bytes(2047)),
+            Chunk(Kind.EDGES, 17, bytes(2048)),
+            Chunk(Kind.EDGES, 2, bytes(3)),
+            Chunk(Kind.EDGES, 3, b""),
+            Chunk(Kind.RESIDUAL, 31, b""),
+            Chunk(Kind.RESIDUAL, 0, b""),
+        ],
     ),
     "seeks forward, backward, to 0": (
         Header(33, 17, 2),
         [
             Chunk(Kind.RESIDUAL, 64, b"a"),
-            Chunk(Kind.RESIDUAL, 3, b"b"),
+            Chunk(Kind.RESIDUAL, 30, b"b"),
             Chunk(Kind.RESIDUAL, 0, b"c"),
             Chunk(Kind.RESIDUAL, MAX_INDEX, b"d"),
         ],

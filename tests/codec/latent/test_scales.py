@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from codec.entropy import BitDecoder, BitEncoder
 from codec.latent import area, count, layout, needs, symbols
 from codec.latent.decoder import LatentDecoder, enlarge
-from codec.latent.encoder import encode, ranked
+from codec.latent.encoder import encode, encode_ranked
 from codec.stream import Header, Kind
 
 SIZES = [(1, 1), (1, 300), (17, 33), (96, 64), (200, 70), (1100, 40)]
@@ -89,11 +90,20 @@ def test_any_order_that_respects_needs_gives_the_same_pixels(large: tuple[Header
 
 def test_tiles_are_sent_by_worth_and_after_what_they_need(large: tuple[Header, list[bytes]]) -> None:
     header, payloads = large
-    order = ranked(scene(1024, 576), header, payloads)
+    encoded = encode_ranked(scene(1024, 576), header)
+    order = encoded.order
     assert sorted(order) == list(range(len(payloads))) and order != sorted(order)
     for place, index in enumerate(order):
         assert all(need in order[:place] for _, need in needs(header, index))
-    assert ranked(scene(1024, 576), header, payloads[:1]) == [0]
+    assert (encoded.picture == decoded(header, dict(enumerate(payloads)))).all()
+
+
+def test_a_base_of_few_chunks_is_chosen_and_painted_alone(large: tuple[Header, list[bytes]]) -> None:
+    header, payloads = large
+    for base in (1, 4):
+        few = encode_ranked(scene(1024, 576), replace(header, base=base))
+        assert few.payloads == payloads[:base] and sorted(few.order) == list(range(base))
+        assert (few.picture == decoded(header, dict(enumerate(payloads[:base])))).all()
 
 
 def test_a_gap_changes_nothing_outside_the_areas_of_what_needs_it(large: tuple[Header, list[bytes]]) -> None:

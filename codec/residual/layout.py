@@ -59,7 +59,7 @@ STEPS = (
     Step(range(10, 11), (COLOUR,), EVERY, 2, 2),
     Step(range(10, 11), (LUMA,), _COARSE),
     Step(range(11, 12), (COLOUR,), EVERY),
-    Step(range(11, 12), (LUMA,), _FINE),
+    Step(range(11, 12), (LUMA,), _FINE, 2, 2),
     Step(range(11, 12), (LUMA,), _COARSE),
     Step(range(11, 13), (ALPHA,), EVERY),
     Step(range(12, 13), (COLOUR,), EVERY),

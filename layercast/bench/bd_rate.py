@@ -1,7 +1,7 @@
 """BD-rate: how many per cent of bytes we need more (+) or fewer (-) than another codec for the same quality.
 
 Bjontegaard (VCEG-M33, 2001) with Akima interpolation (Herglotz et al. 2022), by the package bjontegaard, over mean
-curves of quality by bytes in each of two ranges of budgets, where their qualities overlap.
+curves of quality by bytes in each of three ranges of budgets, where their qualities overlap.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from layercast.bench.budgets import BITS, BYTES, Budget
+from layercast.bench.budgets import BITS, BYTES, MORE_BYTES, Budget
 from layercast.bench.intervals import interval
 from layercast.bench.measures import MAIN, sign
 from layercast.bench.points import OURS, Point
@@ -68,7 +68,7 @@ def bd_rates(points: Sequence[Point], budgets: Sequence[Budget], peers: Sequence
 
     table = Table(("range", "against", *(f"{name} %" for name in MAIN)), title="BD-rate: our bytes at equal quality")
     pictures = sorted({point.picture for point in points})
-    for span in (BYTES, BITS):
+    for span in (BYTES, MORE_BYTES, BITS):
         labels = [budget.label for budget in budgets if budget.range == span]
         for codec in peers if len(labels) >= _LEAST else ():
             cells: list[Cell] = []

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 THUMBNAIL = "thumbnail"
+SMALL = 3000  # bytes up to which the latents decide
 BYTES = "150-3000 B"
+MORE_BYTES = "above 3000 B"
 BITS = "0.1-2 bpp"
 DEFAULT = "0,150,300,600,1000,2000,3000,0.1bpp,0.15bpp,0.25bpp,0.4bpp,0.6bpp,1bpp,1.5bpp,2bpp"
 
@@ -38,8 +40,10 @@ class Budget:
 
     @property
     def range(self) -> str | None:
-        """The range of rates that its point belongs to, BYTES or BITS; None for the thumbnail."""
-        return BITS if self.per_pixel else BYTES if self.amount else None
+        """The range of rates that its point belongs to, BYTES, MORE_BYTES or BITS; None for the thumbnail."""
+        if self.per_pixel:
+            return BITS
+        return (BYTES if self.amount <= SMALL else MORE_BYTES) if self.amount else None
 
     def bytes(self, pixels: int) -> int:
         """Bytes of a picture of so many pixels."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from layercast.bench.budgets import BITS, BYTES, Budget
+from layercast.bench.budgets import BITS, Budget
 from layercast.bench.measures import sign
 from layercast.bench.points import OURS, Point
 
@@ -29,8 +29,8 @@ def draw(points: Sequence[Point], budgets: Sequence[Budget], peers: Sequence[str
     written = []
     for name in points[0].values:
         figure, (left, right) = pyplot.subplots(1, 2, figsize=SIZE, layout="constrained")
-        for axes, span, unit in ((left, BYTES, "bytes"), (right, BITS, "bits per pixel")):
-            labels = [budget for budget in budgets if budget.range == span]
+        for axes, unit in ((left, "bytes"), (right, "bits per pixel")):
+            labels = [budget for budget in budgets if budget.range and (budget.range == BITS) == (axes is right)]
             for codec in (OURS, *peers):
                 _curve(axes, points, codec, labels, name)
             axes.set(xscale="log", xlabel=unit, ylabel=name if sign(name) > 0 else f"{name} (lower is better)")

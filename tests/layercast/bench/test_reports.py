@@ -182,7 +182,7 @@ def test_bd_rate_of_a_curve_that_needs_a_tenth_fewer_bytes() -> None:
 
 
 def test_bd_rates_of_two_ranges_with_intervals() -> None:
-    sizes = [Budget(amount) for amount in (150, 300, 600, 1000)]
+    sizes = [Budget(amount) for amount in (150, 300, 600, 1000, 50_000)]  # one above the range, which says nothing
     points = [
         Point(picture, budget.label, codec, int(budget.amount * (0.8 if codec == "layercast" else 1)),
               {name: shift + sign(name) * math.log(budget.amount) for name in measures.MAIN})
@@ -198,10 +198,10 @@ def test_bd_rates_of_two_ranges_with_intervals() -> None:
 
 
 def test_budgets_in_bytes_and_in_bits_of_each_pixel() -> None:
-    found = budgets.parse("2bpp, 600,0,0.1bpp")
-    assert [budget.label for budget in found] == ["thumbnail", "600", "0.1 bpp", "2 bpp"]
-    assert [budget.bytes(768 * 512) for budget in found] == [0, 600, 4915, 98304]
-    assert [budget.range for budget in found] == [None, budgets.BYTES, budgets.BITS, budgets.BITS]
+    found = budgets.parse("2bpp, 600,0,3001,0.1bpp")
+    assert [budget.label for budget in found] == ["thumbnail", "600", "3001", "0.1 bpp", "2 bpp"]
+    assert [budget.bytes(768 * 512) for budget in found] == [0, 600, 3001, 4915, 98304]
+    assert [budget.range for budget in found] == [None, budgets.BYTES, budgets.MORE_BYTES, budgets.BITS, budgets.BITS]
     for wrong in ("many", "-5", "0bpp", "nanbpp", ""):
         with pytest.raises(ValueError):
             budgets.parse(wrong)

@@ -5,6 +5,6 @@ and hands both over as arrays. The range coder underneath is constriction's; its
 codec/FORMAT.md, and nothing of it (exceptions included) leaves this package.
 """
 
-from codec.entropy.bits import BitDecoder, BitEncoder, ideal_bits
+from codec.entropy.bits import BitDecoder, BitEncoder, get_runs, ideal_bits, put_runs
 
-__all__ = ["BitDecoder", "BitEncoder", "ideal_bits"]
+__all__ = ["BitDecoder", "BitEncoder", "get_runs", "ideal_bits", "put_runs"]

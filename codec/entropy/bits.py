@@ -12,6 +12,9 @@ damaged or cut payloads reach, counts as the topmost part: decision 0, then and 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
 import constriction
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -45,12 +48,7 @@ class BitEncoder:
 
     def put(self, bits: ArrayLike, p1: ArrayLike) -> None:
         """Appends decisions `bits` (0 or 1, [n]) that are 1 with probability `p1` / 2^16 (integers, [n])."""
-        decisions = np.atleast_1d(np.asarray(bits)).astype(np.int32)
-        probabilities = _checked(p1)
-        if decisions.shape != probabilities.shape:
-            raise ValueError(f"{decisions.shape} decisions but {probabilities.shape} probabilities")
-        if decisions.size:
-            self._coder.encode(1 - decisions, _MODEL, _CHANCE[probabilities])
+        put_runs([self], [0, np.size(bits)], bits, p1)
 
     def finish(self) -> bytes:
         """The payload: the shortest bytes that decode to the same decisions when 0xFF follows them."""
@@ -69,6 +67,17 @@ class BitEncoder:
             if ((prefix + 1) << rest) - 1 < high:
                 break
         return payload[:count]
+
+
+def put_runs(encoders: Sequence[BitEncoder], ends: Iterable[int], bits: ArrayLike, p1: ArrayLike) -> None:
+    """One pass over several payloads: decisions ends[i] to ends[i + 1] are put into encoder i, as by its `put`."""
+    symbols = 1 - np.atleast_1d(np.asarray(bits)).astype(np.int32)
+    chances = _CHANCE[_checked(p1)]
+    if symbols.shape != chances.shape:
+        raise ValueError(f"{symbols.shape} decisions but {chances.shape} probabilities")
+    for encoder, (start, end) in zip(encoders, pairwise(ends), strict=True):
+        if end > start:
+            encoder._coder.encode(symbols[start:end], _MODEL, chances[start:end])
 
 
 class _Continued:
@@ -113,7 +122,10 @@ class BitDecoder:
 
     def get(self, p1: ArrayLike) -> Bits:
         """Decisions (uint8, shape [m], m <= n) for probabilities `p1` / 2^16 of a 1 (integers 1..65535, shape [n])."""
-        p = _CHANCE[np.atleast_1d(np.asarray(p1))]
+        return self._decisions(_CHANCE[np.atleast_1d(np.asarray(p1))])
+
+    def _decisions(self, p: NDArray[np.float64]) -> Bits:
+        """As `get`, for the chances `p` of decision 0."""
         if self._lower is None:
             return self._upper.get(p)
         runs = []
@@ -130,6 +142,15 @@ class BitDecoder:
             return high
         self.dry = True
         return high[: int(differing[0])]
+
+
+def get_runs(decoders: Sequence[BitDecoder], ends: Iterable[int], p1: ArrayLike) -> list[Bits]:
+    """One pass over several payloads: what decoder i's `get` gives for probabilities ends[i] to ends[i + 1]."""
+    chances = _CHANCE[np.atleast_1d(np.asarray(p1))]
+    return [
+        decoder._decisions(chances[start:end]) if end > start else np.empty(0, dtype=np.uint8)
+        for decoder, (start, end) in zip(decoders, pairwise(ends), strict=True)
+    ]
 
 
 def ideal_bits(bits: ArrayLike, p1: ArrayLike) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.entropy import BitDecoder
+from codec.entropy import BitDecoder, get_runs
 from codec.residual import filter
 from codec.residual.layout import EVERY, Layout, Placed, reach
 from codec.residual.passes import LIMIT, Bits, Index, Item, State, run_items, schedule
@@ -57,16 +57,9 @@ class Readers:
         if self._raw:
             p1 = np.full_like(p1, HALF)
         starts = ends[self._bounds]
-        parts: list[Bits] = []
-        short = False
-        for decoder, start, end in zip(self._decoders, starts[:-1], starts[1:], strict=True):
-            if end > start:
-                parts.append(decoder.get(p1[start:end]))
-                short |= parts[-1].size < end - start
-            else:
-                parts.append(np.empty(0, np.uint8))
+        parts = get_runs(self._decoders, starts.tolist(), p1)
         bits = np.concatenate(parts)
-        if not short:
+        if bits.size == starts[-1] - starts[0]:
             return bits, None
         return bits, np.concatenate([np.arange(s, s + part.size) for s, part in zip(starts, parts, strict=False)])
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.entropy import BitEncoder, ideal_bits
+from codec.entropy import BitEncoder, ideal_bits, put_runs
 from codec.residual.decoder import BATCH, COUNT_BITS, HALF, SHORT, advance
 from codec.residual.layout import Layout, Placed
 from codec.residual.passes import Bits, Index, Item, Small, State, run_items, schedule
@@ -33,10 +33,7 @@ class Writers:
         assert truth is not None
         if self._raw:
             p1 = np.full_like(p1, HALF)
-        starts = ends[self._bounds]
-        for encoder, start, end in zip(self._encoders, starts[:-1], starts[1:], strict=True):
-            if end > start:
-                encoder.put(truth[start:end], p1[start:end])
+        put_runs(self._encoders, ends[self._bounds].tolist(), truth, p1)
         return truth, None
 
 

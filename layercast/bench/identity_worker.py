@@ -19,14 +19,14 @@ class _Symbols:
         from codec.entropy import BitDecoder
 
         self._held = hashlib.sha256()
-        plain = BitDecoder.get
+        plain = BitDecoder._decisions
 
-        def get(decoder: BitDecoder, p1: object) -> object:
-            bits = plain(decoder, p1)  # type: ignore[arg-type]
+        def decisions(decoder: BitDecoder, p: object) -> object:
+            bits = plain(decoder, p)  # type: ignore[arg-type]
             self._held.update(bits.tobytes())
             return bits
 
-        BitDecoder.get = get  # type: ignore[method-assign, assignment]
+        BitDecoder._decisions = decisions  # type: ignore[method-assign, assignment]
 
     def taken(self) -> str:
         """SHA-256 of the decisions since the last call."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from codec.entropy import BitDecoder, BitEncoder, ideal_bits
+from codec.entropy import BitDecoder, BitEncoder, get_runs, ideal_bits, put_runs
 
 
 def reference_decode(payload: bytes, p1: list[int], filler: int = 0xFF) -> list[int]:
@@ -81,6 +81,25 @@ def test_a_cut_payload_gives_the_certain_decisions(seed: int, count: int, share:
 @given(st.binary(max_size=40), st.lists(st.integers(1, 65535), max_size=300))
 def test_damaged_cut_payloads_never_raise(payload: bytes, p1: list[int]) -> None:
     assert BitDecoder(payload, whole=False).get(np.array(p1, dtype=np.int64)).size <= len(p1)
+
+
+def test_runs_are_passes_of_their_own() -> None:
+    """Several payloads in one pass, an empty run and a cut payload among them, as one after the other."""
+    rng = np.random.default_rng(3)
+    p1, ends = rng.integers(1, 65536, 90), [0, 40, 40, 90]
+    bits = (rng.random(90) * 65536 < p1).astype(np.uint8)
+    together, alone = [BitEncoder() for _ in range(3)], [BitEncoder() for _ in range(3)]
+    put_runs(together, ends, bits, p1)
+    for encoder, start, end in zip(alone, ends, ends[1:], strict=False):
+        encoder.put(bits[start:end], p1[start:end])
+    payloads = [encoder.finish() for encoder in together]
+    assert payloads == [encoder.finish() for encoder in alone] and len(payloads[2]) > 3
+    for whole, cut in ((True, 0), (False, 3)):
+        kept = [payload[: len(payload) - cut] for payload in payloads]
+        runs = get_runs([BitDecoder(payload, whole) for payload in kept], ends, p1)
+        for run, payload, start, end in zip(runs, kept, ends, ends[1:], strict=False):
+            assert (run == BitDecoder(payload, whole).get(p1[start:end])).all()
+    assert (np.concatenate(get_runs([BitDecoder(p) for p in payloads], ends, p1)) == bits).all()
 
 
 def test_near_certain_decisions_cost_nothing() -> None:

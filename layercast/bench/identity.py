@@ -1,6 +1,6 @@
 """`layercast bench identity FOLDER`: the same symbols and pixels, whoever computes them.
 
-Streams of small pieces of the pictures, whole and damaged, are decoded in processes of their own: by numpy, torch and
+Streams of small pieces of the pictures, most of them cut, half of them with gaps, are decoded in processes of their own: by numpy, torch and
 ONNX Runtime, on one thread and two, with the processor's instructions capped, on CUDA where there is one, and by other
 Pythons with other versions. Digests are kept as they come, so that a run that was broken off goes on.
 """
@@ -26,7 +26,9 @@ from layercast.bench.report import Report, Table
 if TYPE_CHECKING:
     from sim.metrics import Picture
 
-FORMS = 4  # streams of a piece: whole, cut, with chunks missing, both
+FORMS = 4  # streams of a piece: two cuts of it, two cuts with chunks missing
+WHOLE = 5  # -th piece whose first stream is whole: most of its time goes into passes that no runtime touches
+SHORTEST = 3  # powers of ten by which the shortest cut is shorter than the stream; short ones are the commonest
 LOST = 0.2  # of the chunks, where some are missing
 LARGEST = 128  # pixels: the longest side of a piece, but of each
 RARE = 25  # -th, which is as large as this
@@ -141,10 +143,10 @@ def write_streams(paths: Sequence[Path], number: int, count: int, folder: Path) 
     whole = encode(piece(paths, number))
     header, chunks = read(whole)
     kept = write(header, [chunk for chunk in chunks if random.random() >= LOST])
-    ends = (random.integers(len(header.encode()), len(data) + 1) for data in (whole, kept))
-    forms = (whole, whole[: next(ends)], kept, kept[: next(ends)])
-    for file, data in zip(files, forms, strict=False):
-        keep_file(file, data)
+    for form, file in enumerate(files):
+        data, share = kept if form % 2 else whole, 10.0 ** -random.uniform(0, SHORTEST)
+        end = len(data) if form == 0 and number % WHOLE == 0 else max(len(header.encode()), int(len(data) * share))
+        keep_file(file, data[:end])
 
 
 def digests(variant: Variant, folder: Path, count: int, tell: Callable[[int], object]) -> list[str]:
@@ -200,7 +202,7 @@ def command(
     folder: Path, count: int, pythons: tuple[str, ...], images: int | None, match: str, workers: int, as_json: bool,
     strict: bool,
 ) -> None:  # fmt: skip
-    """Decodes streams of pieces of the pictures in FOLDER, whole and damaged, in every way there is here."""
+    """Decodes streams of pieces of the pictures in FOLDER, most of them damaged, in every way there is here."""
     from tqdm import tqdm
 
     from layercast.bench.streams import codec_digest

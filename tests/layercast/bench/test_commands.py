@@ -88,7 +88,7 @@ def test_framing(folder: Path) -> None:
 
 
 def test_identity(folder: Path) -> None:
-    """Whole, cut, with chunks missing, both; kept digests are used again."""
+    """One whole, three cut, two of them with chunks missing; kept digests are used again."""
     for _ in range(2):
         lines = run("identity", folder, "--streams", 4)
         assert not failed(lines)

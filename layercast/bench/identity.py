@@ -1,8 +1,9 @@
 """`layercast bench identity FOLDER`: the same symbols and pixels, whoever computes them.
 
-Streams of small pieces of the pictures, most of them cut, half of them with gaps, are decoded in processes of their own: by numpy, torch and
-ONNX Runtime, on one thread and two, with the processor's instructions capped, on CUDA where there is one, and by other
-Pythons with other versions. Digests are kept as they come, so that a run that was broken off goes on.
+Streams of small pieces of the pictures, most of them cut, half of them with gaps, are decoded in processes of their
+own: by numpy, torch and ONNX Runtime, on one thread and two, with the processor's instructions capped, on CUDA where
+there is one, and by other Pythons with other versions. Digests are kept as they come, so that a run that was broken off
+goes on.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ DOCUMENTS = (
         (
             Section("Cut anywhere", "Four streams, random cuts and every early byte.", ("cuts", "KODAK")),
             Section("Chunks lost", "Chunks removed at random; what one lost chunk costs.", ("losses", "KODAK")),
-            Section("The same everywhere", "1,000 streams of pieces of the pictures, most of them cut, half of them with"
+            Section("The same everywhere", "1,000 streams of pieces of the pictures, most of them cut, half with"
                     " chunks missing, by every way of computing there was. SHA-256 of all decoded decisions and of the"
                     " exact picture.",
                     ("identity", "KODAK")),

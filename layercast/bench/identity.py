@@ -2,8 +2,8 @@
 
 Streams of small pieces of the pictures, most of them cut, half of them with gaps, are decoded in processes of their
 own: by numpy, torch and ONNX Runtime, on one thread and two, with the processor's instructions capped, on CUDA where
-there is one, and by other Pythons with other versions. Digests are kept as they come, so that a run that was broken off
-goes on.
+there is one, and by other Pythons with other versions. Digests are kept as they come, so that a run that was broken
+off, or one of more streams, goes on.
 """
 
 from __future__ import annotations
@@ -155,10 +155,10 @@ def digests(variant: Variant, folder: Path, count: int, tell: Callable[[int], ob
     kept = folder / f"{hashlib.sha256(repr(variant).encode()).hexdigest()[:16]}.txt"
     lines = [line for line in kept.read_text().splitlines(True) if line.endswith("\n")] if kept.is_file() else []
     kept.write_text("".join(lines))
-    tell(len(lines))
+    tell(min(len(lines), count))
     threads = dict.fromkeys(work.ONE_THREAD, str(variant.threads))
     path = {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
-    words = [variant.runtime, variant.threads, int(variant.optimise), len(lines), folder]
+    words = [variant.runtime, variant.threads, int(variant.optimise), len(lines), count, folder]
     command = [variant.python, "-m", "layercast.bench.identity_worker", *map(str, words)]
     if len(lines) < count:
         with (
@@ -176,7 +176,7 @@ def digests(variant: Variant, folder: Path, count: int, tell: Callable[[int], ob
             if run.wait():
                 told.seek(0)
                 raise click.ClickException(f"{variant.name}: {(told.read().strip() or 'no message').splitlines()[-1]}")
-    return [line.strip() for line in lines]
+    return [line.strip() for line in lines[:count]]
 
 
 def report(names: Sequence[str], found: Sequence[Sequence[str]], absent: Sequence[str] = ()) -> Report:
@@ -210,7 +210,7 @@ def command(
     from sim.peers import default_cache
 
     paths = work.pictures(folder, images, match)
-    key = f"{codec_digest()} {count} {[(path.name, path.stat().st_size) for path in paths]}"
+    key = f"{codec_digest()} {[(path.name, path.stat().st_size) for path in paths]}"
     held = default_cache() / "identity" / hashlib.sha256(key.encode()).hexdigest()[:24]
     held.mkdir(parents=True, exist_ok=True)
     ways, absent = variants(pythons)

@@ -1,6 +1,6 @@
 """The process that `layercast bench identity` starts for each variant: decodes streams, prints two digests of each.
 
-    python -m layercast.bench.identity_worker RUNTIME THREADS OPTIMISE FIRST FOLDER
+    python -m layercast.bench.identity_worker RUNTIME THREADS OPTIMISE FIRST END FOLDER
 
 Imports no more than decoding needs, so that it runs under any Python that has numpy, constriction and safetensors.
 """
@@ -34,14 +34,14 @@ class _Symbols:
         return digest
 
 
-def main(runtime: str, threads: str, optimise: str, first: str, folder: str) -> None:
-    """One line a stream, from number `first` on: SHA-256 of its symbols, SHA-256 of its exact picture."""
+def main(runtime: str, threads: str, optimise: str, first: str, end: str, folder: str) -> None:
+    """One line a stream, numbers `first` to `end`, excluded: SHA-256 of its symbols, SHA-256 of its exact picture."""
     import codec
     from layercast.bench import runtimes
 
     runtimes.use(runtime, int(threads), optimise == "1")
     symbols = _Symbols()
-    for file in sorted(Path(folder).glob("*.lcast"))[int(first) :]:
+    for file in sorted(Path(folder).glob("*.lcast"))[int(first) : int(end)]:
         picture = codec.decode(file.read_bytes()).picture
         print(symbols.taken(), hashlib.sha256(picture.tobytes()).hexdigest(), flush=True)
 

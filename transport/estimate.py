@@ -30,10 +30,12 @@ MAX_NOISE: Final = 0.01
 """Arrivals that are off by more than that tell of a rate that changes, seconds."""
 RUN: Final = 20
 MIN_RUN: Final = 0.03
-"""A rate is measured over so many times the noise, and so many seconds, where packets come so fast."""
+LONG: Final = 4
+"""A rate is measured over so many times the noise, and so many seconds, where packets come so fast; and again over so
+many times that, which noise blurs less, but only to raise it, since a longer run tells later of one that fell."""
 NOTABLE: Final = 3
 """What takes so many times the noise longer has waited."""
-EARLY: Final = 0.06
+EARLY: Final = 0.04
 NOISY_EARLY: Final = 4
 MAX_EARLY: Final = 0.6
 """Packets leave early, in turns, by a share of their wire time, or by so many times the noise if that is more; by ever
@@ -65,6 +67,11 @@ class _Arrival:
     def constant(self, rate: float) -> float:
         """What it took beyond its own wire time, if the link has at least a rate."""
         return self.took - self.packet.size * 8 / max(self.rate, rate)
+
+
+def _bits_between(first: _Arrival, last: _Arrival) -> int:
+    """What was sent after `first`, up to `last`."""
+    return (last.packet.total - first.packet.total) * 8
 
 
 class _Quickest:
@@ -215,20 +222,25 @@ class Estimate:
         if before is not None and packet.number <= before.packet.number:
             return
         arrival = _Arrival(packet, time, time - packet.time)
-        first = self._first_of_run(arrival, ack, largest)
+        span = max(RUN * self.noise, MIN_RUN)
+        first = self._first_of_run(arrival, span, ack, largest)
         if first is not None:
             self._note_rate(first, arrival, now)
+        longer = self._first_of_run(arrival, LONG * span, ack, largest)
+        if longer is not None:
+            self._raise_rate(longer, arrival, now)
         self._arrivals.append(arrival)
         self._note_constant(arrival, now)
         self._note_queue(arrival, before)
 
     # --- the rate ---
 
-    def _first_of_run(self, last: _Arrival, ack: Ack, largest: int) -> _Arrival | None:
-        """The earlier arrival from which to measure the rate up to `last`: far enough back, with few losses between."""
+    def _first_of_run(self, last: _Arrival, span: float, ack: Ack, largest: int) -> _Arrival | None:
+        """The earlier arrival from which to measure the rate up to `last`: `span` seconds back or as far as there are
+        any, with few losses between."""
         first = None
         for first in reversed(self._arrivals):
-            if last.time - first.time >= max(RUN * self.noise, MIN_RUN):
+            if last.time - first.time >= span:
                 break
         if first is None:
             return None
@@ -239,17 +251,23 @@ class Estimate:
 
     def _note_rate(self, first: _Arrival, last: _Arrival, now: float) -> None:
         """What passed after `first` arrived and until `last` did."""
-        bits = (last.packet.total - first.packet.total) * 8
-        span = last.time - first.time
-        shown = bits / (max(span, last.packet.time - first.packet.time) + 2 * self.noise)
+        bits, span = _bits_between(first, last), last.time - first.time
         waited = last.packet.size <= 1.1 * first.packet.size and last.took - first.took > NOTABLE * self.noise
-        if shown > self.rate:
-            self._set_rate(min(shown, 2 * self.rate) if self.measured else shown, now)
-        elif waited and (bits < self.rate * span or not self.measured):
+        if not self._raise_rate(first, last, now) and waited and (bits < self.rate * span or not self.measured):
             trust = span / (span + 8 * self.noise) if self.measured else 1.0
             self._set_rate(self.rate + (bits / span - self.rate) * trust, now)
         if waited:
             self._boldness = 1.0
+
+    def _raise_rate(self, first: _Arrival, last: _Arrival, now: float) -> bool:
+        """Take the rate at which that passed if it is more than we thought; whether it is."""
+        shown = _bits_between(first, last) / (
+            max(last.time - first.time, last.packet.time - first.packet.time) + 2 * self.noise
+        )
+        if shown > self.rate:
+            self._set_rate(min(shown, 2 * self.rate) if self.measured else shown, now)
+            return True
+        return False
 
     def _set_rate(self, rate: float, now: float) -> None:
         self.rate = min(max(rate, MIN_RATE), MAX_RATE)

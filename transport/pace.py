@@ -32,6 +32,10 @@ BURST: Final = 3
 """Packets that start a transfer at once: their spacing at the far end is the first that we learn of the rate."""
 BLIND: Final = 6
 """Packets that leave before anything is known."""
+FIRST_BYTES: Final = 700
+"""About what these are: beyond, what may be under way grows with the square of what has come through."""
+BEYOND: Final = 2
+"""Packets with base items that may be under way beyond all others."""
 UNKNOWN: Final = 8
 """Packets under way that are always allowed on a link of known rate."""
 FIRST_LATE: Final = 1.0
@@ -172,11 +176,12 @@ class GuidedPacer(Pacer):
         wire = self._estimate.packet_time(self.wire_size)
         return min(self._lateness * wire, max(LATE * wire, MOST_LATE))
 
-    def window_open(self, in_flight: int) -> bool:
+    def window_open(self, in_flight: int, urgent: bool = False) -> bool:
         """Whether as little is under way as a working path can hold: a link that slows down or dies is not fed on.
 
-        At the start no more than has come through already, since the first rate is measured over three packets, and
-        jitter can bring them in together. `in_flight`: bytes neither acknowledged nor lost.
+        The first rate is measured over three packets, and jitter can bring them in together, so at the start no more is
+        under way than has come through already, then as many times that as it is more than the first packets were.
+        `in_flight`: bytes neither acknowledged nor lost. `urgent`: base items are next; their copies may go beyond.
         """
         estimate = self._estimate
         if estimate.known:
@@ -186,9 +191,9 @@ class GuidedPacer(Pacer):
             self._unreached.popleft()
         if not estimate.measured:
             return len(self._unreached) < BLIND
-        unheard = estimate.unheard
+        unheard = estimate.unheard + (BEYOND if urgent else 0)
         if len(self._unreached) <= unheard:
             return True
         beyond = self._unreached[-1].total - self._unreached[unheard - 1].total
         held = estimate.rate / 8 * (estimate.path + estimate.standing + estimate.early(self.wire_size))
-        return beyond <= min(held, self._reached)
+        return beyond <= min(held, self._reached * max(self._reached / FIRST_BYTES, 1.0))

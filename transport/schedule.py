@@ -101,7 +101,9 @@ class Outgoing:
         return self.acked.covers(0, self.units)
 
     def handle_lost(self, start: int, stop: int) -> None:
-        """Send start .. stop-1 again, but for what the peer has."""
+        """Send start .. stop-1 again, but for what the peer has; twice if a second copy is lost before it has gone."""
+        if self.policy.copies > 1 and self.todo.covers(start, stop):
+            self.copies_sent = self.policy.copies - 2
         self.todo.add(start, stop)
         for got in self.acked:
             self.todo.remove(*got)

@@ -371,12 +371,17 @@ class Sender:
 
     @property
     def _ready_at(self) -> float:
+        return self._pacer.ready_at(self._urgent)
+
+    @property
+    def _urgent(self) -> bool:
+        """Whether a base item goes next."""
         lead = self._schedule.peek()
-        return self._pacer.ready_at(urgent=lead is not None and lead.item.cls == BASE)
+        return lead is not None and lead.item.cls == BASE
 
     @property
     def _window_open(self) -> bool:
-        return self._pacer.window_open(self._flight.bytes)
+        return self._pacer.window_open(self._flight.bytes, self._urgent)
 
     def _deliver(self, pieces: list[Piece]) -> None:
         for outgoing, start, stop in pieces:

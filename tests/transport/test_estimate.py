@@ -104,6 +104,12 @@ def test_quick_where_it_can_be(initial_rate: float) -> None:
     assert pipe.used(1, 3) > 0.85
 
 
+def test_a_fast_link_is_used_within_a_second() -> None:
+    pipe = Pipe([(0, 10_000_000)])
+    bulk_over(pipe, 1.5)
+    assert pipe.used(0.8, 1.5) > 0.7
+
+
 @pytest.mark.parametrize("initial_rate", [2_000.0, 16_000.0, 1_000_000.0])
 def test_harmless_where_it_must_be(initial_rate: float) -> None:
     pipe = Pipe([(0, 2_000)], delay=0.5)
@@ -147,7 +153,7 @@ def test_jitter_is_not_taken_for_a_queue() -> None:
     pipe = Pipe([(0, 50_000)], jitter=0.05)
     pair = bulk_over(pipe, 60.0)
     assert 40_000 < pair.sender.estimate.rate < 65_000
-    assert pipe.used(5, 60) > 0.85
+    assert pipe.used(5, 60) > 0.92
     assert pipe.waits(after=10)[-1] < 0.6
 
 
@@ -179,6 +185,16 @@ def test_a_dead_link_is_not_fed() -> None:
     into_nothing = sum(len(data) + HEADERS for time, data in pair.sent[0] if 10 <= time < 70)
     assert into_nothing < 20 * (1100 + HEADERS)
     assert pipe.used(82, 100) > 0.85, "and it is used again when it is back"
+
+
+def test_an_urgent_item_does_not_wait_for_what_is_unheard() -> None:
+    """Nothing more of the bulk leaves where nothing is heard of it, but both copies of an urgent item do."""
+    pipe = Pipe([(0, 50_000), (10, 0)])
+    pair = bulk_over(pipe, 11.0)
+    pair.now = 11.0
+    pair.submit(Item(2, 0, 0, bytes(300)))
+    pair.drive(11.5)
+    assert [len(data) for time, data in pair.sent[0] if time >= 10.9] == [308, 308]
 
 
 def test_pauses_do_not_lower_the_rate() -> None:

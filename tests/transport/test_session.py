@@ -85,6 +85,16 @@ def test_the_last_packet_lost() -> None:
     assert pair.now < probe.now + 1.5, "nothing follows it, so silence has to tell"
 
 
+def test_base_of_which_both_copies_are_lost_goes_twice_again() -> None:
+    """So losing one of them once more costs no second round trip."""
+    pair = Pair(SenderConfig(rate=50_000), forward=lambda number, data: [] if number in (0, 1) else [0.5])
+    pair.submit(Item(1, 0, 0, bytes(300)), *(Item(1, 3, n, bytes(1000), 1) for n in range(20)))
+    pair.drive()
+    copies = [time for time, data in pair.sent[0] if len(data) < 500]
+    assert len(copies) == 4 and copies[3] - copies[2] < 0.1
+    assert pair.received().keys() == {(1, 0, 0), *((1, 3, n) for n in range(20))}
+
+
 def test_acknowledgements_lost_doubled_and_overtaken() -> None:
     rng = random.Random(4)
     fates = [[], [0.05], [0.05, 0.05], [0.9], [0.05, 2.0]]

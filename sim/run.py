@@ -78,10 +78,13 @@ class Arrival:
 class Transfer:
     """A sender and a receiver over a link; `arrivals` grows as `run` goes on."""
 
-    def __init__(self, link: LinkSpec, seed: int = 0, config: SenderConfig | None = None) -> None:
+    def __init__(
+        self, link: LinkSpec, seed: int = 0, config: SenderConfig | None = None, back: LinkSpec | None = None
+    ) -> None:
+        """`back`: the way of the acknowledgements, like `link` unless given."""
         self.clock = Clock()
         self.forward = link.make(self.clock, f"{seed}/forward")
-        self.back = link.make(self.clock, f"{seed}/back")
+        self.back = (back or link).make(self.clock, f"{seed}/back")
         self.sender = Sender(config or SenderConfig(packet_size=packet_size(link.rate), rate=link.rate))
         self.receiver = Receiver()
         self.arrivals: list[Arrival] = []
@@ -121,6 +124,7 @@ class _IdealStream:
         self.link = spec.make(self.clock, f"{seed}/forward")
         self.link.arrived, self.link.dropped = self._arrived, self._dropped
         self._spec = spec
+        self._transmitter = spec.transmitter(f"{seed}/forward")
         self._parts = [data[at : at + size] for at in range(0, len(data), size)]
         self._to_send = deque(range(len(self._parts)))
         self._part_of: list[int] = []  # by packet number
@@ -143,7 +147,7 @@ class _IdealStream:
         self._part_of.append(part)
         self.link.send(self._parts[part])
         wire = len(self._parts[part]) + self.link.overhead
-        self.clock.at(self.clock.now + wire * 8 / self._spec.rate, self._free)
+        self.clock.at(self._transmitter.finish(self.clock.now, wire * 8), self._free)
 
     def _free(self) -> None:
         self._sending = False

@@ -4,8 +4,8 @@
              rate, queue   chance   propagation, jitter
 
 A stage takes a packet and passes it on, now or later, once or never; `sim.trouble` has more of them, `sim.model` puts
-them together as a table of figures says. All chance comes from the link's seed: the same seed and the same sending times give
-the same log, to the last bit.
+them together as a table of figures says. All chance comes from the link's seed: the same seed and the same sending
+times give the same log, to the last bit.
 """
 
 import hashlib
@@ -148,7 +148,7 @@ class Delay:
 
 class Link:
     """One direction. `arrived` and `dropped` are called with each packet when that happens to it; `sent`: how many;
-    `beside`: other flows that share its bottleneck."""
+    `beside`: other flows that share its bottleneck; `tap` is told all that goes into the log, with the packet."""
 
     def __init__(self, clock: Clock, stages: Sequence[Stage], seed: int | str = 0, overhead: int = IP_UDP) -> None:
         self.clock = clock
@@ -158,6 +158,7 @@ class Link:
         self.dropped: Forward = lambda packet: None
         self.log: list[LinkEvent] = []
         self.beside: list[object] = []
+        self.tap: Callable[[float, str, Packet], None] | None = None
         self.sent = 0
         self._enter: Forward = self._arrive
         for place, stage in reversed(list(enumerate(self.stages))):
@@ -167,15 +168,13 @@ class Link:
     def send(self, data: bytes) -> int:
         """Put a datagram on the wire; its number in this direction, from 0."""
         packet = Packet(self.sent, data, len(data) + self.overhead)
-        self.sent += 1
-        self.log.append(LinkEvent(self.clock.now, "sent", packet.number, packet.size))
-        self._enter(packet)
+        self.relay(packet)
         return packet.number
 
     def relay(self, packet: Packet) -> None:
         """Take a packet that has come over another link, with its number and its size."""
         self.sent += 1
-        self.log.append(LinkEvent(self.clock.now, "sent", packet.number, packet.size))
+        self._note("sent", packet)
         self._enter(packet)
 
     def digest(self) -> str:
@@ -188,12 +187,18 @@ class Link:
         return lambda packet: push(packet, onward, drop)
 
     def _arrive(self, packet: Packet) -> None:
-        self.log.append(LinkEvent(self.clock.now, "arrived", packet.number, packet.size))
+        self._note("arrived", packet)
         self.arrived(packet)
 
     def _drop(self, packet: Packet) -> None:
-        self.log.append(LinkEvent(self.clock.now, "dropped", packet.number, packet.size))
+        self._note("dropped", packet)
         self.dropped(packet)
+
+    def _note(self, what: str, packet: Packet) -> None:
+        now = self.clock.now
+        self.log.append(LinkEvent(now, what, packet.number, packet.size))
+        if self.tap is not None:
+            self.tap(now, what, packet)
 
 
 @dataclass(frozen=True)

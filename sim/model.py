@@ -102,9 +102,7 @@ class _Wandering:
         self._delays = [delay for _, delay in points]
         rising = all(before < after for before, after in zip(self._times, self._times[1:], strict=False))
         if len(points) < 2 or self._times[0] != 0 or not rising or min(self._delays) < 0:
-            raise ValueError(
-                "delays are two or more (seconds, delay), the first at 0 s, later ones later, none below 0"
-            )
+            raise ValueError("delays are two or more (seconds, delay): the first at 0 s, in order, none below 0")
 
     def __call__(self, time: float) -> float:
         now = time % self._times[-1]

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from codec import plan
 from codec.stream import Key
-from sim.presets import Preset
 from layercast.net.parcel import ORDER, pack
 from layercast.stream import Stream
 from player.items import index_of
 from sim.link import Link
+from sim.presets import Preset
 from sim.run import Arrival, Transfer
 from transport import ItemReceived
 

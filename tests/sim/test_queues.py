@@ -63,6 +63,6 @@ def test_codel_ends_a_standing_queue_that_drop_tail_keeps() -> None:
 
 def test_queues_that_there_are_not() -> None:
     for bad in ({"limit": -1}, {"unit": "boxes"}, {"discipline": "red"}, {"discipline": "codel", "target": 9.0}):
-        with pytest.raises(ValueError, match="queue|CoDel"):
+        with pytest.raises(ValueError, match=r"queue|CoDel"):
             QueueSpec(**bad)
     assert isinstance(QueueSpec(discipline="codel").make(), CoDel)

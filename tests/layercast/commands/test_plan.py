@@ -13,9 +13,9 @@ from click.testing import CliRunner, Result
 import layercast
 from layercast.cli import cli
 from layercast.net.costs import cost, layer_costs
-from sim.presets import presets
 from layercast.net.parcel import pack
 from sim.link import LinkSpec
+from sim.presets import presets
 from sim.run import Transfer
 from tests.transport.pair import Pair
 from transport import Item

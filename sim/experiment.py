@@ -181,19 +181,16 @@ def run_all(
     resume: bool = False,
     tell: Callable[[str, float], None] = lambda what, share: None,
 ) -> list[Row]:
-    """The rows of all tasks, in their order; kept in `folder` as they come. KeyboardInterrupt ends it and keeps them."""
+    """The rows of all tasks, in their order; kept in `folder` as they come, so that Ctrl-C loses none that is done."""
     found = _kept(folder) if folder is not None and resume else {}
     if folder is not None:
         _write(folder, [(name, rows) for name, rows in found.items()], "wb")
     waiting = [task for task in tasks if task.name not in found]
-    finished = len(tasks) - len(waiting)
-    for task, rows in _spread(waiting, workers, lambda what, share: tell(what, (finished + share) / len(tasks))):
+    for task, rows in _spread(waiting, workers, lambda what, share: tell(what, (len(found) + share) / len(tasks))):
         found[task.name] = rows
-        finished += workers > 1
         if folder is not None:
             _write(folder, [(task.name, rows)], "ab")
-        finished += workers == 1
-        tell(f"run {len(found)} of {len(tasks)}", finished / len(tasks))
+        tell(f"run {len(found)} of {len(tasks)}", len(found) / len(tasks))
     return [row for task in tasks for row in found[task.name]]
 
 

@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -178,7 +179,7 @@ def _judge(row: Row, timeline: Timeline, judge: Judge) -> None:
     """What needs pictures."""
     scores = [score_of(look.quality) for look in row.looks]
     row.area = sum(scores) / len(scores)
-    row.regressions = sum(after < before - SLACK for before, after in zip(scores, scores[1:], strict=False))
+    row.regressions = sum(after < before - SLACK for before, after in pairwise(scores))
     for mark, good in (("colour", _is_shown), ("recognisable", _is_recognisable)):
         if mark not in row.times and (state := _first(row, timeline, judge, good)) is not None:
             row.times[mark] = timeline.times[state]

@@ -80,7 +80,7 @@ class PacketLog:
         about = _parsed(lines[0] if lines else "", f"{path}: line 1")
         if about.get("packetlog") != VERSION:
             raise WrongLog(
-                f"{path}: line 1: is no packet log of version {VERSION}; `sim run -o FOLDER --packets` makes one"
+                f"{path}: line 1: is no packet log of version {VERSION}; `sim run -o F --packets` makes one"
             )
         sent: dict[tuple[str, int], bytes] = {}
         packets = [_packet(line, f"{path}: line {number}", sent) for number, line in enumerate(lines[1:], 2)]
@@ -177,7 +177,7 @@ def _datagram(payload: bytes, way: str, number: int) -> bytes:
 def _sum(data: bytes) -> int:
     """The Internet checksum (RFC 1071)."""
     padded = data + b"\0" * (len(data) % 2)
-    total = sum(struct.unpack(f">{len(padded) // 2}H", padded))
+    total = sum(int.from_bytes(padded[at : at + 2], "big") for at in range(0, len(padded), 2))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF

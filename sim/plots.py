@@ -130,7 +130,8 @@ def against(rows: Sequence[Row], key: str, target: Path) -> None:
     for mark in SHOWN:
         _line(left, [each for each in found if each.codec == OURS], key, lambda s, mark=mark: s.times[mark], mark)
     for codec in dict.fromkeys(each.codec for each in found):
-        _line(right, [each for each in found if each.codec == codec], key, lambda s: s.area if seen else s.held, codec)
+        of = (lambda each: each.area) if seen else (lambda each: each.held)
+        _line(right, [each for each in found if each.codec == codec], key, of, codec)
     left.set(xlabel=key, ylabel="seconds (median)", yscale="log")
     right.set(xlabel=key, ylabel="mean SSIMULACRA2 over log time" if seen else "bytes of use at the end")
     for axes in (left, right):

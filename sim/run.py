@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim.clock import Clock
-from sim.link import Link, LinkSpec, Packet
+from sim.link import Link, LinkSpec
+from sim.packet import Packet
 from transport import Event, Item, Receiver, Sender, SenderConfig, packet_size
 from transport.channels import Session, pump
 

@@ -40,7 +40,7 @@ class Packets:
         """The picture of these packets; None without any."""
         if not got:
             return None
-        height, width = self.picture.shape[:2]
+        width = self.picture.shape[1]
         across = -(-width // MCU)
         shown = np.full_like(self.picture, GREY)
         for place, (first, last) in enumerate(self.spans):

@@ -1,4 +1,4 @@
-"""What a scenario sends: a photo as pixels and as a stream, encoded once and kept on disk while the codec is the same."""
+"""What a scenario sends: a photo as pixels and as a stream, encoded once and kept on disk."""
 
 from __future__ import annotations
 

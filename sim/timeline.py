@@ -60,7 +60,7 @@ class Timeline:
 
 def load_of(subject: Subject, upto: str = plan.LAYERS[-1]) -> Load:
     """A stream up to a layer as items of one group."""
-    header, chunks = read(subject.stream)
+    _, chunks = read(subject.stream)
     wanted = {index_of(chunk.key) for chunk in plan.select(chunks, upto)}
     preamble, items = items_of(subject.stream)
     group = int.from_bytes(hashlib.sha256(subject.stream).digest()[:4], "big")
@@ -198,7 +198,8 @@ def of_prefixes(
     marks = {}
     for mark, size in (("colour", len(first)), ("all", whole)):
         if size:
-            marks.update({mark: time for time, held in arrived[::-1] if held >= size})
+            times = [time for time, held in arrived if held >= size]
+            marks.update({mark: times[0]} if times else {})
     return Timeline(
         name,
         [time for time, _ in arrived],

@@ -14,7 +14,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from sim.clock import Clock
-from sim.link import Link, LinkSpec, Packet
+from sim.link import Link, LinkSpec
+from sim.packet import Packet
 
 Result = TypeVar("Result")
 Address = tuple[str, int]

@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from sim.clock import Clock
-from sim.link import Link, LinkEvent, Packet
+from sim.link import Link
+from sim.packet import LinkEvent, Packet
 
 TUN = "/dev/net/tun"
 _TUNSETIFF = 0x400454CA

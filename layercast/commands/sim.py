@@ -336,9 +336,8 @@ def _show(rows: Sequence[Row], scenario: Scenario, as_json: bool) -> None:
             click.echo(json.dumps({"scenario": scenario.name, **each.plain()}))
         return
     click.echo(f"{scenario.name}: {scenario.link.about or scenario.about}")
-    click.echo(
-        f"{len(scenario.images)} photo(s), {len(scenario.seeds)} seed(s), {scenario.until:g} s, {scenario.channel}"
-    )
+    counts = f"{len(scenario.images)} photo(s), {len(scenario.seeds)} seed(s)"
+    click.echo(f"{counts}, {scenario.until:g} s, {scenario.channel}")
     for point in list({repr(each.point): each.point for each in found}.values()):
         click.echo(f"\n{said(point)}" if point else "")
         _table([list(COLUMNS), *[cells(each) for each in found if each.point == point]])

@@ -53,6 +53,11 @@ class Load:
     preamble: bytes
     items: list[Item]
 
+    @property
+    def whole(self) -> int:
+        """Items that can be had whole; a stream that was cut ends with one that cannot."""
+        return sum(item.ends for item in self.items)
+
 
 def config_of(link: Preset, policy: SendPolicy) -> SenderConfig:
     """Settings of the sender."""
@@ -88,9 +93,8 @@ def over_udp(load: Load, link: Preset, policy: SendPolicy, seed: int, until: flo
     transfer = Transfer(link.link, seed, config, link.back_link, make_sender(config, policy))
     packets = _record(transfer.forward, transfer.back) if record else []
     transfer.submit(load.group, load.preamble, _timed(load.items, policy, 0.0))
-    wanted = len(load.items)
     taken = complete = 0
-    while transfer.clock.now < until and complete < wanted and not transfer.clock.idle:
+    while transfer.clock.now < until and complete < load.whole and not transfer.clock.idle:
         transfer.run(min(transfer.clock.now + STEP, until))
         complete += sum(_whole(arrival) for arrival in transfer.arrivals[taken:])
         taken = len(transfer.arrivals)
@@ -157,7 +161,7 @@ async def _quic_story(
                 wire = receiver.stats.bytes + receiver.stats.packets * channel.overhead
                 arrivals.append(Arrival(loop.time(), event, wire))
                 complete += _whole(arrivals[-1])
-            if complete >= len(load.items):
+            if complete >= load.whole:
                 done.set()
 
         Driver(receiver, channel, take).start()

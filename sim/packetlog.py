@@ -79,9 +79,7 @@ class PacketLog:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
         about = _parsed(lines[0] if lines else "", f"{path}: line 1")
         if about.get("packetlog") != VERSION:
-            raise WrongLog(
-                f"{path}: line 1: is no packet log of version {VERSION}; `sim run -o F --packets` makes one"
-            )
+            raise WrongLog(f"{path}: line 1: is no packet log of version {VERSION}; `sim run -o F --packets` makes one")
         sent: dict[tuple[str, int], bytes] = {}
         packets = [_packet(line, f"{path}: line {number}", sent) for number, line in enumerate(lines[1:], 2)]
         return cls(about, packets)

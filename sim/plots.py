@@ -130,8 +130,7 @@ def against(rows: Sequence[Row], key: str, target: Path) -> None:
     for mark in SHOWN:
         _line(left, [each for each in found if each.codec == OURS], key, lambda s, mark=mark: s.times[mark], mark)
     for codec in dict.fromkeys(each.codec for each in found):
-        of = (lambda each: each.area) if seen else (lambda each: each.held)
-        _line(right, [each for each in found if each.codec == codec], key, of, codec)
+        _line(right, [each for each in found if each.codec == codec], key, _area if seen else _held, codec)
     left.set(xlabel=key, ylabel="seconds (median)", yscale="log")
     right.set(xlabel=key, ylabel="mean SSIMULACRA2 over log time" if seen else "bytes of use at the end")
     for axes in (left, right):
@@ -141,6 +140,14 @@ def against(rows: Sequence[Row], key: str, target: Path) -> None:
     left.set_title(f"{OURS}: until it is there", fontsize="medium")
     figure.savefig(target, dpi=110)
     pyplot.close(figure)
+
+
+def _area(found: Summary) -> float | None:
+    return found.area
+
+
+def _held(found: Summary) -> float | None:
+    return found.held
 
 
 def _only(row: Row, key: str) -> Row:

@@ -51,6 +51,26 @@ class ConstantRate:
         return (stop - start) * self.bits_per_second
 
 
+class TokenBucket:
+    """A kernel's token bucket (tbf): packets wait for their bytes in tokens, and pass at once when there are enough.
+
+    `burst`: bytes of tokens that can be saved up, at least a packet's; the bucket is full at the start.
+    """
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self.rate = rate
+        self.burst = burst
+        self._bits = burst * 8.0
+        self._at = 0.0
+
+    def finish(self, start: float, bits: int) -> float:
+        self._bits = min(self._bits + (start - self._at) * self.rate, self.burst * 8.0)
+        done = start + max(bits - self._bits, 0.0) / self.rate
+        self._bits += (done - start) * self.rate - bits
+        self._at = done
+        return done
+
+
 class _Curve:
     """A rate that changes: `passed[k]` bits can pass by `times[k]`, evenly in between; from the last time on anew."""
 

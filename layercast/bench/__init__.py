@@ -24,6 +24,7 @@ NAMES = {
     "rate-quality": "rate_quality",
     "repair": "repair",
     "scalability": "scalability",
+    "sim": "simulator",
     "speed": "speed",
     "startup": "startup",
     "threads": "threads",

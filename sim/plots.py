@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -128,7 +129,7 @@ def against(rows: Sequence[Row], key: str, target: Path) -> None:
     found = summarise([_only(row, key) for row in rows])
     seen = any(each.area is not None for each in found)
     for mark in SHOWN:
-        _line(left, [each for each in found if each.codec == OURS], key, lambda s, mark=mark: s.times[mark], mark)
+        _line(left, [each for each in found if each.codec == OURS], key, partial(_time, mark), mark)
     for codec in dict.fromkeys(each.codec for each in found):
         _line(right, [each for each in found if each.codec == codec], key, _area if seen else _held, codec)
     left.set(xlabel=key, ylabel="seconds (median)", yscale="log")
@@ -140,6 +141,10 @@ def against(rows: Sequence[Row], key: str, target: Path) -> None:
     left.set_title(f"{OURS}: until it is there", fontsize="medium")
     figure.savefig(target, dpi=110)
     pyplot.close(figure)
+
+
+def _time(mark: str, found: Summary) -> float:
+    return found.times[mark]
 
 
 def _area(found: Summary) -> float | None:

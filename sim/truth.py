@@ -268,6 +268,7 @@ def transfer_tun(load: Load, spec: LinkSpec, seed: int = 1) -> Transferred:
     with Wire(spec, seed=seed) as wire:
         words = [sys.executable, "-m", "sim.truth"]
         near = wire.run_in("a", [*words, "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert near.stdin is not None and near.stdout is not None
         near.stdin.write(job + b"\n")
         near.stdin.flush()
         assert near.stdout.readline() == b"ready\n"

@@ -57,8 +57,8 @@ def _options(command: Decorated) -> Decorated:
 @sim.command()
 @_options
 def run(scenario: str, **options: Any) -> None:
-    """Carry a scenario out, once for each image and seed."""
-    _carry_out(_scenario(scenario, **options), **options)
+    """Carry a scenario out, once for each image and seed, whatever it says of a sweep."""
+    _carry_out(_scenario(scenario, **options).changed({"vary": {}}), **options)
 
 
 @sim.command()

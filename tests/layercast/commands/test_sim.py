@@ -71,6 +71,12 @@ def test_a_grid_kept_resumed_reported_and_exported(stream: str) -> None:
     assert sim("report", "out").exit_code == 0 and (folder / "report.html").exists()
 
 
+def test_run_leaves_the_sweep_of_a_scenario_out(stream: str) -> None:
+    words = ("--image", stream, "--no-pictures", "--peers", "", "--set", "link.loss=0.3", "--json")
+    rows = [json.loads(line) for line in sim("run", "lossy-radio", *words).stdout.splitlines()]
+    assert [row["point"] for row in rows] == [{}]
+
+
 def test_a_recorded_run_is_replayed_and_exported(stream: str) -> None:
     result = sim("run", "thin-10k", "--image", stream, "--no-pictures", "-o", "out", "--packets")
     assert result.exit_code == 0, result.output

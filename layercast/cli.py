@@ -22,6 +22,7 @@ _COMMANDS = {
     "send": ("layercast.commands.send:send", "Send streams to a receiver that waits for them."),
     "receive": ("layercast.commands.receive:receive", "Fetch streams from a peer."),
     "plan": ("layercast.commands.plan:plan", "Tell what each layer would cost on a link, before sending."),
+    "sim": ("layercast.commands.sim:sim", "Try streams and peers over modelled links, in virtual time."),
     "key": ("layercast.commands.key:key", "Make a key that seals pictures from end to end."),
     "models": ("layercast.commands.models:models", "List or verify the learned weights."),
     "demo": ("layercast.demo:demo", "See a photo arrive over three thin links."),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sim.clock import Clock
 from sim.link import IP_UDP, Bottleneck, Delay, Link, LinkSpec, Loss, Stage
+from sim.rates import Rate
 
 SLOW_SYMBOL = 0.016
 """Seconds of a symbol from which LoRa's low data rate optimisation is on."""
@@ -71,8 +72,20 @@ class AirLink(LinkSpec):
         wire = size + self.overhead
         return wire * 8 * self.duty / self.airtime(wire)
 
+    @property
+    def waits(self) -> bool:
+        """Whether a packet's time is not its bits over a rate: whoever sends waits for the transmitter."""
+        return self.lora is not None or self.gap > 0 or self.duty < 1
+
+    def transmitter(self, seed: int | str = 0) -> Rate:
+        return _Air(self) if self.waits else super().transmitter(seed)
+
     def make(self, clock: Clock, seed: int | str = 0) -> Link:
-        stages: list[Stage] = [Bottleneck(_Air(self), ENDLESS), Loss(self.loss), Delay(self.delay, self.jitter)]
+        stages: list[Stage] = [
+            Bottleneck(self.transmitter(seed), ENDLESS),
+            Loss(self.loss),
+            Delay(self.delay, self.jitter),
+        ]
         return Link(clock, stages, seed, self.overhead)
 
 

@@ -15,12 +15,14 @@ class Clock:
     def at(self, time: float, action: Callable[[], None]) -> None:
         """Do something at `time`, or now if that has passed."""
         self._count += 1
-        heapq.heappush(self._due, (max(time, self.now), self._count, action))
+        heapq.heappush(self._due, (time if time > self.now else self.now, self._count, action))
 
     def run(self, until: float) -> None:
         """Let things happen up to and including `until`; `now` is `until` afterwards."""
-        while self._due and self._due[0][0] <= until:
-            self.step()
+        due = self._due
+        while due and due[0][0] <= until:
+            self.now, _, action = heapq.heappop(due)
+            action()
         self.now = max(self.now, until)
 
     def step(self) -> None:

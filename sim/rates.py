@@ -1,18 +1,25 @@
-"""How fast a link is in the course of time: always the same, in steps, or as a recorded trace says.
+"""How fast a link is in the course of time: always the same, in steps, as a recorded trace says, as a fading channel
+has it, in windows alone.
 
 A rate says when bits whose sending starts now have passed, a course also how many can pass between two times. All times
 are in seconds from the start of the link, all amounts in bits.
 """
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
+from random import Random
 from typing import Protocol
 
 TRACE_BITS = 1500 * 8
 """Bits that one line of a mahimahi trace lets pass."""
+
+
+class WrongTrace(ValueError):
+    """A recording that is none; the message names the file and the line."""
 
 
 class Rate(Protocol):
@@ -42,6 +49,26 @@ class ConstantRate:
 
     def bits(self, start: float, stop: float) -> float:
         return (stop - start) * self.bits_per_second
+
+
+class TokenBucket:
+    """A kernel's token bucket (tbf): packets wait for their bytes in tokens, and pass at once when there are enough.
+
+    `burst`: bytes of tokens that can be saved up, at least a packet's; the bucket is full at the start.
+    """
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self.rate = rate
+        self.burst = burst
+        self._bits = burst * 8.0
+        self._at = 0.0
+
+    def finish(self, start: float, bits: int) -> float:
+        self._bits = min(self._bits + (start - self._at) * self.rate, self.burst * 8.0)
+        done = start + max(bits - self._bits, 0.0) / self.rate
+        self._bits += (done - start) * self.rate - bits
+        self._at = done
+        return done
 
 
 class _Curve:
@@ -106,3 +133,84 @@ class TraceRate(_Curve):
     def read(cls, path: Path, share: float = 1.0) -> "TraceRate":
         """A mahimahi trace: a whole number of ms a line. Raises OSError, and ValueError for another kind of file."""
         return cls([int(line) for line in path.read_text().split()], share)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fading:
+    """A channel whose rate wanders, as that of a phone on the move does: log-normal, with a memory.
+
+    The logarithm of the rate is a first-order autoregressive process, a value a second, the rate even in between.
+    `course` draws one; 20 minutes of it, then again from the start.
+
+    Attributes:
+        median: bit/s.
+        sigma: standard deviation of the natural logarithm of the rate, above 0.
+        memory: seconds after which the correlation has fallen to 1/e, above 0.
+        floor: bit/s below which it never falls.
+    """
+
+    median: float
+    sigma: float
+    memory: float
+    floor: float = 1000.0
+
+    SECONDS = 1200
+
+    def __post_init__(self) -> None:
+        if min(self.median, self.sigma, self.memory, self.floor) <= 0:
+            raise ValueError("median, sigma, memory and floor of a fading rate are above 0")
+
+    @property
+    def mean(self) -> float:
+        """bit/s, floor aside."""
+        return self.median * math.exp(self.sigma**2 / 2)
+
+    def course(self, rng: Random) -> SteppedRate:
+        """One such rate."""
+        keeps = math.exp(-1 / self.memory)
+        fresh = math.sqrt(1 - keeps * keeps)
+        state, steps = rng.gauss(0, 1), []
+        for _ in range(self.SECONDS):
+            steps.append((1.0, max(self.median * math.exp(self.sigma * state), self.floor)))
+            state = keeps * state + fresh * rng.gauss(0, 1)
+        return SteppedRate(steps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Windows:
+    """Times at which a transmitter may begin: `open` seconds long, every `every` seconds, the first at `first`."""
+
+    open: float
+    every: float
+    first: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.open <= self.every or self.first < 0:
+            raise ValueError("a window is open for more than 0 s, at most as long as from one to the next; first >= 0")
+
+    def next_open(self, time: float) -> float:
+        """`time` if a window is open then, else when the next opens."""
+        if time < self.first:
+            return self.first
+        rounds, since = divmod(time - self.first, self.every)
+        return time if since < self.open else self.first + (rounds + 1) * self.every
+
+    def spans(self, start: float, stop: float) -> list[tuple[float, float]]:
+        """The open times from `start` to `stop`."""
+        found, opens = [], self.next_open(start)
+        while opens < stop:
+            begin = self.first + math.floor((opens - self.first) / self.every) * self.every
+            found.append((opens, min(begin + self.open, stop)))
+            opens = begin + self.every
+        return found
+
+
+class WindowedRate:
+    """A rate in windows alone: a packet whose sending begins in one is sent to its end, none begins outside."""
+
+    def __init__(self, rate: Rate, windows: Windows) -> None:
+        self.rate = rate
+        self.windows = windows
+
+    def finish(self, start: float, bits: int) -> float:
+        return self.rate.finish(self.windows.next_open(start), bits)

@@ -6,11 +6,13 @@ do.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sim.clock import Clock
-from sim.link import Link, LinkSpec, Packet
+from sim.link import Link, LinkSpec
+from sim.packet import Packet
 from transport import Event, Item, Receiver, Sender, SenderConfig, packet_size
 from transport.channels import Session, pump
 
@@ -78,11 +80,20 @@ class Arrival:
 class Transfer:
     """A sender and a receiver over a link; `arrivals` grows as `run` goes on."""
 
-    def __init__(self, link: LinkSpec, seed: int = 0, config: SenderConfig | None = None) -> None:
+    def __init__(
+        self,
+        link: LinkSpec,
+        seed: int = 0,
+        config: SenderConfig | None = None,
+        back: LinkSpec | None = None,
+        sender: Any = None,
+    ) -> None:
+        """back: the way of the acknowledgements, like `link` unless given. sender: in place of a `transport.Sender` of
+        `config`, with its methods."""
         self.clock = Clock()
         self.forward = link.make(self.clock, f"{seed}/forward")
-        self.back = link.make(self.clock, f"{seed}/back")
-        self.sender = Sender(config or SenderConfig(packet_size=packet_size(link.rate), rate=link.rate))
+        self.back = (back or link).make(self.clock, f"{seed}/back")
+        self.sender = sender or Sender(config or SenderConfig(packet_size=packet_size(link.rate), rate=link.rate))
         self.receiver = Receiver()
         self.arrivals: list[Arrival] = []
         self._near = _End(self.clock, self.sender, self.forward, self.back, self._drain_sender)
@@ -113,14 +124,18 @@ class Transfer:
             pass
 
 
-class _IdealStream:
-    """Sends packets back to back, hears of a loss the moment a report could be there, resends the lost first."""
+class IdealStream:
+    """Sends packets back to back, hears of a loss the moment a report could be there, resends the lost first.
+
+    `timeline`: (seconds, bytes in order so far); `link`: the way there, with its log.
+    """
 
     def __init__(self, data: bytes, spec: LinkSpec, size: int, seed: int) -> None:
         self.clock = Clock()
         self.link = spec.make(self.clock, f"{seed}/forward")
         self.link.arrived, self.link.dropped = self._arrived, self._dropped
         self._spec = spec
+        self._transmitter = spec.transmitter(f"{seed}/forward")
         self._parts = [data[at : at + size] for at in range(0, len(data), size)]
         self._to_send = deque(range(len(self._parts)))
         self._part_of: list[int] = []  # by packet number
@@ -143,7 +158,7 @@ class _IdealStream:
         self._part_of.append(part)
         self.link.send(self._parts[part])
         wire = len(self._parts[part]) + self.link.overhead
-        self.clock.at(self.clock.now + wire * 8 / self._spec.rate, self._free)
+        self.clock.at(self._transmitter.finish(self.clock.now, wire * 8), self._free)
 
     def _free(self) -> None:
         self._sending = False
@@ -176,4 +191,25 @@ def reliable_stream(
     packet is known lost one round trip after it left, and goes again at once. `size`: payload of a packet, by default
     that of the layered transfer over the same link.
     """
-    return _IdealStream(data, link, size or packet_size(link.rate), seed).run(until)
+    return IdealStream(data, link, size or packet_size(link.rate), seed).run(until)
+
+
+def one_way(
+    datagrams: Sequence[bytes], spec: LinkSpec, until: float, seed: int = 0
+) -> tuple[list[tuple[float, int]], Link]:
+    """Datagrams sent one after the other, each once: [(seconds, its number) of each that arrived], and the link."""
+    clock = Clock()
+    link, transmitter = spec.make(clock, f"{seed}/forward"), spec.transmitter(f"{seed}/forward")
+    arrived: list[tuple[float, int]] = []
+    link.arrived = lambda packet: arrived.append((clock.now, packet.number))
+    waiting = iter(datagrams)
+
+    def send() -> None:
+        data = next(waiting, None)
+        if data is not None:
+            link.send(data)
+            clock.at(transmitter.finish(clock.now, (len(data) + link.overhead) * 8), send)
+
+    send()
+    clock.run(until)
+    return arrived, link

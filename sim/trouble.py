@@ -1,10 +1,11 @@
-"""Stages of a link for particular troubles: a path that is down for a while, bytes that change, chosen packets lost."""
+"""Stages of a link for particular troubles: a path that is down for a while, bytes that change, packets that come
+twice, chosen packets lost."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 
 from sim.clock import Clock
-from sim.link import Forward, Packet
+from sim.packet import Forward, Packet
 
 
 class Outage:
@@ -50,3 +51,26 @@ class Losing:
 
     def push(self, packet: Packet, forward: Forward, drop: Forward) -> None:
         (drop if self.lost(packet) else forward)(packet)
+
+
+class DropList(Losing):
+    """Loses exactly the packets of these numbers; the first is 0."""
+
+    def __init__(self, numbers: Iterable[int]) -> None:
+        self.numbers = frozenset(numbers)
+        super().__init__(lambda packet: packet.number in self.numbers)
+
+
+class Duplication:
+    """A share of the packets comes twice."""
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+
+    def start(self, clock: Clock, rng: Random) -> None:
+        self._rng = rng
+
+    def push(self, packet: Packet, forward: Forward, drop: Forward) -> None:
+        forward(packet)
+        if self._rng.random() < self.share:
+            forward(packet)

@@ -11,10 +11,13 @@ seed gives the same run. Nothing real may be waited for: no file descriptors, no
 import asyncio
 import selectors
 from collections.abc import Callable, Coroutine, Mapping
+from socket import AF_INET, IPPROTO_UDP, SOCK_DGRAM
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from sim.clock import Clock
-from sim.link import Link, LinkSpec, Packet
+from sim.link import Link, LinkSpec
+from sim.packet import Packet
 
 Result = TypeVar("Result")
 Address = tuple[str, int]
@@ -34,7 +37,8 @@ class Socket(asyncio.DatagramTransport):
     def __init__(
         self, network: "Network", protocol: asyncio.DatagramProtocol, address: Address, peer: Address | None
     ) -> None:
-        super().__init__({"sockname": address, "peername": peer})
+        family = SimpleNamespace(family=AF_INET)
+        super().__init__({"sockname": address, "peername": peer, "socket": family})
         self.address = address
         self._network = network
         self._protocol = protocol
@@ -46,6 +50,12 @@ class Socket(asyncio.DatagramTransport):
         assert target is not None, "no address to send to"
         if not self._closing:
             self._network.send(self, bytes(data), (target[0], target[1]))
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Nothing ever waits in it."""
+
+    def get_write_buffer_size(self) -> int:
+        return 0
 
     def deliver(self, data: bytes, source: Address) -> None:
         """A datagram has come; one from another than the peer of a connected socket is dropped."""
@@ -164,9 +174,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
         """Addresses are taken as they are."""
-        import socket
-
-        return [(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_UDP, "", (host, int(port or 0)))]
+        return [(AF_INET, SOCK_DGRAM, IPPROTO_UDP, "", (host, int(port or 0)))]
 
     async def create_datagram_endpoint(  # type: ignore[override]
         self,

@@ -5,7 +5,7 @@
 
 Linux only; needs root, `ip` (iproute2) and /dev/net/tun. The links are the same as in virtual time, driven by a clock
 that a process of its own keeps up with the real one; it ends, and removes the namespaces, when its parent does. Nothing
-leaves the two namespaces. This is the one module here that reads a clock.
+leaves the two namespaces. With `sim.truth` the one module here that reads a clock.
 """
 
 import contextlib
@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from sim.clock import Clock
-from sim.link import Link, LinkEvent, Packet
+from sim.link import Link
+from sim.packet import LinkEvent, Packet
 
 TUN = "/dev/net/tun"
 _TUNSETIFF = 0x400454CA

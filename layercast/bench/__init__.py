@@ -25,6 +25,7 @@ NAMES = {
     "rate-quality": "rate_quality",
     "repair": "repair",
     "scalability": "scalability",
+    "sim": "simulator",
     "speed": "speed",
     "startup": "startup",
     "transport": "transport",

@@ -206,8 +206,8 @@ def command(
     """Decodes streams of pieces of the pictures in FOLDER, most of them damaged, in every way there is here."""
     from tqdm import tqdm
 
-    from layercast.bench.streams import codec_digest
     from sim.peers import default_cache
+    from sim.subject import codec_digest
 
     paths = work.pictures(folder, images, match)
     key = f"{codec_digest()} {[(path.name, path.stat().st_size) for path in paths]}"

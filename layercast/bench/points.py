@@ -57,7 +57,7 @@ def _maker(
     thumbnails = [label for label in sized if label.startswith(THUMBNAIL)]
     others = [label for label in sized if not label.startswith(THUMBNAIL)]
     if codec == OURS:
-        from layercast.bench.streams import codec_digest
+        from sim.subject import codec_digest
 
         return _ours(path), f"{OURS} {codec_digest()}", [*thumbnails, *others, f"{FULL}/"]
     from sim.peers import THUMBNAILS, Fitting, versions

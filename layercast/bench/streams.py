@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layercast.bench.work import load
+from sim.subject import codec_digest
 
 if TYPE_CHECKING:
     from sim.metrics import Picture
 
 THUMBNAIL_INDEX = 0  # the latent chunk that is the thumbnail
-
-
-@cache
-def codec_digest() -> str:
-    """Names the codec as it lies here: a digest of its code and weights."""
-    import codec
-
-    folder = Path(codec.__file__).parent
-    held = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".safetensors")):
-        held.update(f"{path.relative_to(folder)} {path.stat().st_size} ".encode() + path.read_bytes())
-    return held.hexdigest()
 
 
 def guess(picture: Picture) -> str:

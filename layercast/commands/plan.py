@@ -13,7 +13,7 @@ from layercast.commands.report import failing
 
 if TYPE_CHECKING:
     from layercast.net.costs import Cost, LayerCost
-    from layercast.net.links import Preset
+    from sim.presets import Preset
 
 UNITS = (("d", 86400), ("h", 3600), ("min", 60))
 ADDED = ("packets", "wire", "airtime", "units")
@@ -76,7 +76,7 @@ def _preset(link: str | None, one_way: bool | None, numbers: dict[str, Any]) -> 
     """The preset by name with the numbers given instead of its own, or a link of the numbers alone."""
     from dataclasses import replace
 
-    from layercast.net.links import Preset, presets
+    from sim.presets import Preset, presets
 
     if link is None and "rate" not in numbers:
         raise click.UsageError("say which link: --link PRESET or --rate BIT/S")
@@ -87,7 +87,9 @@ def _preset(link: str | None, one_way: bool | None, numbers: dict[str, Any]) -> 
     if one_way is not None:
         changes["feedback"] = not one_way
     if "rate" in changes and link is not None:
-        changes["lora"] = None
+        changes.update(lora=None, fading=None, course=None)
+    if "rtt" in changes:
+        changes["delay"] = None
     try:
         return replace(known[link], **changes) if link is not None else Preset(name="given", **changes)
     except ValueError as error:
@@ -95,7 +97,7 @@ def _preset(link: str | None, one_way: bool | None, numbers: dict[str, Any]) -> 
 
 
 def _list(as_json: bool) -> None:
-    from layercast.net.links import presets
+    from sim.presets import presets
 
     for preset in presets().values():
         if as_json:

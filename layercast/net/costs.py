@@ -12,13 +12,16 @@ from dataclasses import dataclass
 
 from codec import plan
 from codec.stream import Key
-from layercast.net.links import Preset
 from layercast.net.parcel import ORDER, pack
 from layercast.stream import Stream
 from player.items import index_of
 from sim.link import Link
-from sim.run import Transfer
+from sim.presets import Preset
+from sim.run import Arrival, Transfer
 from transport import ItemReceived
+
+LONGEST = 86_400.0
+"""Seconds after which a plan beside other traffic gives up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +91,25 @@ class _Sending:
 
     def __init__(self, data: bytes, preset: Preset, name: str, seed: int) -> None:
         self.preset = preset
-        self.transfer = Transfer(preset.link, seed, preset.config())
+        self.transfer = Transfer(preset.link, seed, preset.config(), preset.back_link)
         parcel = pack(data, name)
         last = max((item.cls for item in parcel.items if (item.cls, item.index) != ORDER), default=0)
         items = [item for item in parcel.items if item.cls <= last]  # as for a receiver that wants no more
         self.transfer.submit(parcel.group, parcel.preamble, items)
         self.sizes = {item.index: len(item.payload) for item in items}
         self.times: dict[int, float] = {}
-        for arrival in self.transfer.run(math.inf):
+        for arrival in self._arrivals():
             event = arrival.event
             if isinstance(event, ItemReceived) and len(event.payload) == self.sizes[event.key[2]]:
                 self.times.setdefault(event.key[2], arrival.time)
+
+    def _arrivals(self) -> list[Arrival]:
+        """All there will be; beside flows that never end, all until the sender has nothing left to do."""
+        if not self.preset.cross:
+            return self.transfer.run(math.inf)
+        while not self.transfer.sender.idle and self.transfer.clock.now < LONGEST:
+            self.transfer.run(self.transfer.clock.now + 1.0)
+        return self.transfer.arrivals
 
     def arrived(self, keys: Iterable[Key]) -> float | None:
         """Seconds until all that the stream holds of these chunks was there; None if some of it never was."""

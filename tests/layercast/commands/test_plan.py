@@ -13,9 +13,9 @@ from click.testing import CliRunner, Result
 import layercast
 from layercast.cli import cli
 from layercast.net.costs import cost, layer_costs
-from layercast.net.links import presets
 from layercast.net.parcel import pack
 from sim.link import LinkSpec
+from sim.presets import presets
 from sim.run import Transfer
 from tests.transport.pair import Pair
 from transport import Item
@@ -47,7 +47,12 @@ def items(data: bytes) -> tuple[int, bytes, list[Item]]:
     return parcel.group, parcel.preamble, list(parcel.items)
 
 
-@pytest.mark.parametrize("name", sorted(presets()))
+STEADY = [
+    name for name, p in presets().items() if not (p.loss or p.jitter or p.link.varies or p.windows or p.back or p.delay)
+]
+
+
+@pytest.mark.parametrize("name", STEADY)
 def test_foretold_is_what_two_ends_send_without_loss(path: Path, name: str) -> None:
     preset, data = presets()[name], path.read_bytes()
     group, head, found = items(data)
@@ -76,6 +81,13 @@ def test_times_are_those_of_the_link(path: Path) -> None:
     foretold = cost(data, presets()["thin-10k"], "a.lcast")
     assert foretold.seconds == arrivals[-1].time
     assert foretold.back_wire == sum(e.size for e in transfer.back.log if e.what == "sent")
+
+
+@pytest.mark.parametrize("name", sorted(set(presets()) - set(STEADY)))
+def test_every_other_link_can_be_planned_for(path: Path, name: str) -> None:
+    foretold = cost(path.read_bytes(), presets()[name], "a.lcast")
+    assert foretold.packets > 1 and foretold.wire > len(path.read_bytes())
+    assert foretold.seconds is None or foretold.seconds > presets()[name].round_trip / 2
 
 
 def test_layers_add_up(path: Path) -> None:

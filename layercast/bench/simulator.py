@@ -1,0 +1,241 @@
+"""`layercast bench sim`: the simulator beside theory, real sockets and the kernel's own shaping; and its speed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from random import Random
+from statistics import median
+from typing import TYPE_CHECKING
+
+import click
+
+from layercast.bench import work
+from layercast.bench.report import Report, Table
+
+if TYPE_CHECKING:
+    from sim.link import Link
+    from sim.subject import Subject
+    from sim.truth import Probe, Schedule
+
+PACKETS = 100_000
+SESSION_BYTES = 40_000
+SIZES = (60, 200, 600, 1100)
+ALLOWED_S, ALLOWED_SHARE = 0.002, 0.01
+"""An arrival may be off by the larger of so many seconds and this share of its time under way."""
+LAYER_SHARE = 0.05
+LINKS = ((10_000, 0.05, 0.0), (20_000, 0.25, 0.05), (50_000, 0.05, 0.0), (100_000, 0.3, 0.1))
+"""bit/s, one-way delay, loss: of whole transfers."""
+BUCKET = 3000
+"""Bytes that the kernel's token bucket saves up."""
+
+
+def schedule(count: int, mean: float, seed: str = "probe") -> Schedule:
+    """Datagrams of several sizes at random times, `mean` seconds apart on average."""
+    rng, found, at = Random(seed), [], 0.0
+    for _ in range(count):
+        found.append((round(at, 4), rng.choice(SIZES)))
+        at += rng.expovariate(1 / mean)
+    return found
+
+
+@click.command("sim", short_help="The simulator beside theory, real sockets and the kernel; its speed.")
+@click.option("--packets", default=300, show_default=True, type=click.IntRange(20), help="Of each probe.")
+@click.option("--sessions", default=50, show_default=True, type=click.IntRange(1), help="Of the speed of sessions.")
+@work.options
+def command(packets: int, sessions: int, workers: int, as_json: bool, strict: bool) -> None:
+    """Compare simulated and real arrival times, and measure how fast virtual time goes.
+
+    What needs a TUN link or the kernel's shaping (Linux, root, iproute2) is left out where that cannot be had, and a
+    note says so. Processor time for speed; the rest runs in real time: a minute or two. --workers is not used.
+    """
+    found = Report("sim")
+    _theory(found)
+    _probes(found, packets)
+    _transfers(found)
+    _speed(found, sessions)
+    found.show(as_json, strict)
+
+
+def _theory(found: Report) -> None:
+    """A link of constant rate against arithmetic: each arrival, and the rate of a full link."""
+    from sim.clock import Clock
+    from sim.link import LinkSpec
+
+    spec, clock = LinkSpec(50_000, 0.05, queue=10**9), Clock()
+    link = spec.make(clock)
+    for _ in range(2000):
+        link.send(bytes(600))
+    clock.run(1e9)
+    times = _arrivals(link)
+    wire = 628 * 8
+    worst = max(abs(time - (number + 1) * wire / 50_000 - 0.05) for number, time in enumerate(times))
+    rate = 2000 * wire / (times[-1] - 0.05)
+    found.check("theory: rate", f"{rate / 50_000 - 1:+.2e}", "within 0.1%", abs(rate / 50_000 - 1) < 0.001)
+    found.check("theory: arrivals", f"{worst:.1e} s off at most", f"<= {ALLOWED_S} s", worst <= ALLOWED_S)
+
+
+def _arrivals(link: Link) -> list[float]:
+    return [event.time for event in link.log if event.what == "arrived"]
+
+
+def _probes(found: Report, packets: int) -> None:
+    """Bare datagrams: the same that a real way carries, in virtual time."""
+    from sim.link import Bottleneck, Link, LinkSpec
+    from sim.model import LinkModel
+    from sim.rates import TokenBucket
+    from sim.truth import ETHERNET, probe_kernel, probe_tun, probe_virtual, why_no_kernel
+    from sim.wire import why_not
+
+    columns = ("way", "sent", "arrived", "simulated", "median ms", "p95 ms", "max ms", "within the goal", "rate")
+    table = Table(columns, title="arrivals: real less simulated")
+    sends = schedule(packets, 0.12)
+    if (reason := why_not()) is not None:
+        found.notes.append(f"Not shown: a TUN link; {reason}.")
+    else:
+        for name, spec in (
+            ("TUN, 50 kbit/s, 0.05 s", LinkModel(rate=50_000, delay=0.05)),
+            ("TUN, the same, 10% loss in bursts of 3", LinkModel(rate=50_000, delay=0.05, loss=0.1, burst=3)),
+        ):
+            real = probe_tun(spec, sends)
+            _compare(found, table, name, sends, real, probe_virtual(spec, sends, real.sent, "1/there"))
+    if (reason := why_no_kernel()) is not None:
+        found.notes.append(f"Not shown: the kernel's token bucket; {reason}.")
+    else:
+
+        class Kernel(LinkSpec):
+            """tbf as it is: a bucket, Ethernet's bytes, no delay."""
+
+            def make(self, clock: object, seed: int | str = 0) -> Link:
+                return Link(clock, [Bottleneck(TokenBucket(50_000, BUCKET), 10**6)], seed, 28 + ETHERNET)  # type: ignore[arg-type]
+
+        real = probe_kernel(["tbf", "rate", "50kbit", "burst", str(BUCKET), "limit", "1000000"], sends)
+        _compare(found, table, "kernel, tbf 50 kbit/s", sends, real, probe_virtual(Kernel(1), sends, real.sent, "1"))
+    if table.rows:
+        found.tables.append(table)
+
+
+def _compare(found: Report, table: Table, name: str, sends: Schedule, real: Probe, told: Probe) -> None:
+    both = sorted(set(real.arrived) & set(told.arrived))
+    errors = [real.arrived[number] - told.arrived[number] for number in both]
+    way = [told.arrived[number] - told.sent[number] for number in both]
+    good = sum(abs(e) <= max(ALLOWED_S, ALLOWED_SHARE * time) for e, time in zip(errors, way, strict=True)) / len(both)
+    ranked = sorted(map(abs, errors))
+    # what arrived over the time from the first arrival to the last, in both worlds
+    spans = [max(p.arrived.values()) - min(p.arrived.values()) for p in (real, told)]
+    rate = spans[1] / spans[0] - 1
+    cells = (median(errors), ranked[int(0.95 * len(ranked))], ranked[-1])
+    counts = (len(sends), len(real.arrived), len(told.arrived))
+    table.rows.append((name, *counts, *(1000 * cell for cell in cells), f"{good:.1%}", f"{rate:+.2%}"))
+    same = set(real.arrived) == set(told.arrived)
+    found.check(f"{name}: the same are lost", str(same), "True", same)
+    found.check(f"{name}: arrivals", f"{good:.1%} within max(2 ms, 1%)", ">= 95%", good >= 0.95)
+    found.check(f"{name}: throughput", f"{rate:+.2%}", "within 2%", abs(rate) <= 0.02)
+
+
+def _transfers(found: Report) -> None:
+    """A stream by the real channel, sender and receiver: time to each layer."""
+    from codec import plan
+    from codec.stream import read
+    from player.items import index_of
+    from sim.link import LinkSpec
+    from sim.timeline import load_of
+    from sim.truth import transfer_tun, transfer_virtual
+    from sim.wire import why_not
+
+    if (reason := why_not()) is not None:
+        found.notes.append(f"Not shown: whole transfers over a TUN link; {reason}.")
+        return
+    subject = _subject(SESSION_BYTES)
+    load = load_of(subject)
+    layers: dict[str, list[int]] = {}
+    for chunk in read(subject.stream)[1]:
+        if not chunk.cut:
+            layers.setdefault(plan.layer_of(chunk.kind), []).append(index_of(chunk.key))
+    title = f"whole transfers of {len(subject.stream):,} B over UDP: seconds to each layer, TUN and simulated"
+    ways = [f"{name} {way}" for name in layers for way in ("TUN", "sim")]
+    table = Table(("kbit/s", "one-way s", "loss", *ways), title=title)
+    for rate, delay, loss in LINKS:
+        spec = LinkSpec(rate, delay, loss)
+        real, told = transfer_tun(load, spec), transfer_virtual(load, spec)
+        cells: list[float] = []
+        for indices in layers.values():
+            cells += [max(way.start, *(way.items[index] for index in indices)) for way in (real, told)]
+        table.rows.append((rate / 1000, delay, f"{loss:.0%}", *cells))
+        worst = max(abs(one / other - 1) for one, other in zip(cells[::2], cells[1::2], strict=True))
+        name = f"transfer, {rate / 1000:g} kbit/s, {loss:.0%} loss: time to each layer"
+        found.check(name, f"{worst:.1%} off at most", f"<= {LAYER_SHARE:.0%}", worst <= LAYER_SHARE)
+    found.tables.append(table)
+
+
+def _subject(size: int) -> Subject:
+    """The bundled photo's stream, cut."""
+    import numpy as np
+    from PIL import Image
+
+    from sim.subject import Subject
+
+    path = Path(str(files("layercast") / "assets" / "rocket.webp"))
+    with Image.open(path) as image:
+        whole = Subject.of_picture(path.name, np.asarray(image.convert("RGB")), "A rocket on its launch pad at dusk.")
+    return Subject(whole.name, whole.picture, whole.stream[:size])
+
+
+def _speed(found: Report, sessions: int) -> None:
+    """How fast virtual time goes on one core, nothing decoded."""
+    from sim.journey import over_udp
+    from sim.presets import parse
+    from sim.scenario import SendPolicy
+    from sim.timeline import load_of
+
+    table = Table(("what", "processor s", "figure"), title="speed, one core, no picture decoded")
+    spent = _packets()
+    rate = PACKETS / spent
+    table.rows.append((f"{PACKETS:,} packets through a lossy link", spent, f"{rate:,.0f} packets/s"))
+    found.check("speed: link", f"{rate:,.0f} packets/s", ">= 200,000", rate >= 200_000)
+    load = load_of(_subject(SESSION_BYTES))
+    link = parse("lossy", {"rate": 50_000, "rtt": 0.2, "loss": 0.05})
+    start, sent = time.process_time(), 0
+    for seed in range(sessions):
+        sent += sum(event.what == "sent" for event in over_udp(load, link, SendPolicy(), seed, 600.0).there)
+    spent = time.process_time() - start
+    share = spent / sessions
+    table.rows.append((f"{sessions} sessions of {SESSION_BYTES:,} B", spent, f"{sent / spent:,.0f} packets/s"))
+    found.check("speed: 2,000 sessions on 2 cores", f"{share * 1000:.0f} s", "< 60 s", share * 1000 < 60)
+    start = time.process_time()
+    passed = _hour()
+    spent = time.process_time() - start
+    table.rows.append(("an hour of a 50 kbit/s link, sender and receiver", spent, f"{passed:,.0f} B of payload"))
+    found.check("speed: one hour of 50 kbit/s", f"{spent:.1f} s", "< 5 s", spent < 5)
+    found.tables.append(table)
+
+
+def _packets() -> float:
+    """Processor seconds for packets of 1,000 B through a full link that loses 1%."""
+    from sim.clock import Clock
+    from sim.link import LinkSpec
+
+    clock, data = Clock(), bytes(1000)
+    link = LinkSpec(50e6, 0.05, 0.01, queue=10**9).make(clock)
+    start = time.process_time()
+    for _ in range(PACKETS // 1000):
+        for _ in range(1000):
+            link.send(data)
+        clock.run(clock.now + 0.18)
+    clock.run(1e9)
+    return time.process_time() - start
+
+
+def _hour() -> int:
+    """Payload that the real sender and receiver move in an hour of a 50 kbit/s link."""
+    from sim.link import LinkSpec
+    from sim.run import Transfer
+    from transport import Item, ItemReceived
+
+    transfer = Transfer(LinkSpec(50_000, 0.05, 0.01), 1)
+    items: Sequence[Item] = [Item(1, 3, n, bytes(1000), n, may_cut=True) for n in range(50_000 * 3600 // 8000)]
+    transfer.submit(1, b"", list(items))
+    whole = (a.event for a in transfer.run(3600.0) if isinstance(a.event, ItemReceived) and a.event.complete)
+    return sum(len(event.payload) for event in whole)

@@ -37,7 +37,7 @@ class Socket(asyncio.DatagramTransport):
     def __init__(
         self, network: "Network", protocol: asyncio.DatagramProtocol, address: Address, peer: Address | None
     ) -> None:
-        family = SimpleNamespace(family=AF_INET)
+        family = SimpleNamespace(family=AF_INET, setsockopt=lambda *options: None)  # its buffers have no limit
         super().__init__({"sockname": address, "peername": peer, "socket": family})
         self.address = address
         self._network = network

@@ -6,7 +6,6 @@ before it has echoed a cookie.
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from random import Random
 
 from sim.clock import Clock
@@ -34,7 +33,7 @@ class Choose:
         if data is None:
             drop(packet)
         else:
-            forward(replace(packet, data=data))
+            forward(packet._replace(data=data))
 
 
 class Alarm:

@@ -59,7 +59,7 @@ def encode(
     header = Header(width, height, channels, weights, base or _base_count(sized))
     _check(header, max_bytes, roi)
     tell("latent", 0.0)
-    based = latents.encode_ranked(picture, header)
+    based = latents.encode(picture, header)
     chunks = [Chunk(Kind.LATENT, i, based.payloads[i]) for i in based.order]
     if caption is not None:
         chunks.append(Chunk(Kind.CAPTION, 0, captions.encode(caption, weights, guessed)))

@@ -80,6 +80,11 @@ def tasks_of(scenario: Scenario, pictures: bool = True, logs: Path | None = None
     ]
 
 
+def _part_of(tell: Callable[[str, float], None], name: str, place: int, count: int) -> Callable[[float], None]:
+    """Tells of the share of one of `count` parts of a task."""
+    return lambda done: tell(name, (place + done) / count)
+
+
 def run_task(task: Task, tell: Callable[[str, float], None] = lambda what, share: None) -> list[Row]:
     """The rows of ours and of all peers. Raises what reading the image raises, WrongTable."""
     scenario = task.scenario()
@@ -93,8 +98,7 @@ def run_task(task: Task, tell: Callable[[str, float], None] = lambda what, share
         timeline = _ours(scenario, subject, task) if name == OURS else _theirs(name, scenario, subject, task)
         row = Row(scenario.name, subject.name, task.seed, timeline.name, scenario.channel, dict(task.point))
         row.beside = timeline.marks.pop("beside", None)
-        share = lambda done, place=place: tell(names[place], (place + done) / len(names))  # noqa: E731
-        measure(row, timeline, scenario.looks, judge, carries, share)
+        measure(row, timeline, scenario.looks, judge, carries, _part_of(tell, name, place, len(names)))
         if row.beside is not None and timeline.times:
             ours = row.held * 8 / timeline.times[-1]
             row.fairness = ours / (ours + row.beside) if ours + row.beside else None

@@ -77,8 +77,7 @@ def progressive_jpeg(subject: Subject, link: Preset, seed: int, until: float) ->
 def jpeg_2000(subject: Subject, link: Preset, seed: int, until: float) -> Timeline:
     """JPEG 2000, progressive by quality, to 3 bits per pixel."""
     stream = jpeg2000.encode(subject.picture)
-    decode = lambda data: stream.decode_prefix(len(data))  # noqa: E731
-    return _streamed("jpeg2000", stream.data, decode, link, seed, until)
+    return _streamed("jpeg2000", stream.data, lambda data: stream.decode_prefix(len(data)), link, seed, until)
 
 
 def thumbhash_jpeg(subject: Subject, link: Preset, seed: int, until: float) -> Timeline:
@@ -100,7 +99,10 @@ def ssdv_packets(subject: Subject, link: Preset, seed: int, until: float) -> Tim
 def right_sized_avif(subject: Subject, link: Preset, seed: int, until: float) -> Timeline:
     """One AVIF, the smallest that is recognisable, of any scale; nothing before it is whole."""
     data = smallest(subject.picture, "avif").data
-    decode = lambda held: _enlarged(held, subject) if len(held) == len(data) else None  # noqa: E731
+
+    def decode(held: bytes) -> Picture | None:
+        return _enlarged(held, subject) if len(held) == len(data) else None
+
     return _streamed("avif", data, decode, link, seed, until)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -25,6 +26,18 @@ def codec_digest() -> str:
     return held.hexdigest()
 
 
+def kept_stream(picture: Picture, how: str, make: Callable[[], bytes]) -> bytes:
+    """What `make` encodes of a picture; from the disk if this very codec did so before, under the same words `how`."""
+    text = f"{codec_digest()} {picture.shape} {how} "
+    name = hashlib.sha256(text.encode() + picture.tobytes()).hexdigest()
+    kept = default_cache() / "streams" / name[:2] / name
+    if kept.is_file():
+        return kept.read_bytes()
+    stream = make()
+    keep_file(kept, stream)
+    return stream
+
+
 @dataclass(frozen=True, eq=False)
 class Subject:
     """A photo. picture: uint8[H, W, C], what it is measured against; stream: the bytes that are sent."""
@@ -38,14 +51,7 @@ class Subject:
         """A picture, encoded to its last bit."""
         import codec
 
-        text = f"{codec_digest()} {picture.shape} {caption!r} "
-        place = hashlib.sha256(text.encode() + picture.tobytes()).hexdigest()
-        kept = default_cache() / "subjects" / place[:2] / place
-        if kept.is_file():
-            return cls(name, picture, kept.read_bytes())
-        stream = codec.encode(picture, caption=caption)
-        keep_file(kept, stream)
-        return cls(name, picture, stream)
+        return cls(name, picture, kept_stream(picture, repr(caption), lambda: codec.encode(picture, caption=caption)))
 
     @classmethod
     def of_stream(cls, name: str, stream: bytes) -> Subject:

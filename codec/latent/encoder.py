@@ -163,7 +163,7 @@ class Encoded(NamedTuple):
     picture: NDArray[np.uint8]
 
 
-def encode_ranked(picture: NDArray[np.uint8], header: Header) -> Encoded:
+def encode(picture: NDArray[np.uint8], header: Header) -> Encoded:
     """The latent chunks of picture uint8[H,W,C] (C = header.channels): of the base, or all if it is 0.
 
     They are best sent step by step, in it what removes most error per byte.
@@ -183,8 +183,3 @@ def encode_ranked(picture: NDArray[np.uint8], header: Header) -> Encoded:
         gains = {index: chosen.worth.get(index, 0.0) / (len(payloads[index]) + _FRAMING) for index in own}
         order += sorted(own, key=lambda index: (-gains[index], index))
     return Encoded(payloads, order, chosen.decoder.picture())
-
-
-def encode(picture: NDArray[np.uint8], header: Header) -> list[bytes]:
-    """The payloads of `encode_ranked` alone, by index."""
-    return encode_ranked(picture, header).payloads

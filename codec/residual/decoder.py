@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from codec.entropy import BitDecoder, get_runs
 from codec.residual import filter
 from codec.residual.layout import EVERY, Layout, Placed, reach
-from codec.residual.passes import LIMIT, Bits, Index, Item, State, run_items, schedule
+from codec.residual.passes import LIMIT, Bits, Index, Item, Small, State, run_items, schedule
 from codec.residual.tables import PASSES, TOPS, tables
 from codec.residual.transform import (
     CELL,
@@ -91,6 +91,7 @@ class ResidualDecoder:
         self._filter = filter.Filter(header.weights, self._layout.rows, self._layout.columns)
         self._base: Picture | None = None
         self._known: list[list[list[Plane]]] = []  # the base's bands by plane and group
+        self._told: list[list[tuple[Small, Small]]] = []  # in cells: all of the base's bands; what they tell
 
     def push(self, index: int, payload: bytes, whole: bool = True) -> bool:
         """Takes one chunk. False if it is impossible, or what it needs has not come whole: then nothing changes."""
@@ -183,6 +184,10 @@ class ResidualDecoder:
         if self._base is None or not np.array_equal(base, self._base):
             self._base = base.copy()
             self._known = base_bands(base)
+            self._told = [
+                [self._both(bands, role, group) for group, bands in enumerate(groups)]
+                for role, groups in zip(layout.roles, self._known, strict=True)
+            ]
             self._planes = [None] * len(self._planes)
         for plane in range(len(self._planes)):
             if self._planes[plane] is None:
@@ -232,12 +237,12 @@ class ResidualDecoder:
 
     def _theirs(self, plane: int, group: int) -> Plane:
         """What the base tells of the coefficients, in cells; before the first pass over a band, all of it."""
+        whole, part = self._told[plane][group]
+        return np.where(self._begun(plane, group), part, whole).astype(np.int32)
+
+    def _both(self, bands: list[Plane], role: int, group: int) -> tuple[Small, Small]:
         rows, columns = self._layout.rows, self._layout.columns
-        known = self._known[plane][group]
-        whole = to_cells(known, group, rows, columns)
-        begun = self._begun(plane, group)
-        part = to_cells(told(known, self._layout.roles[plane], group), group, rows, columns)
-        return np.where(begun, part, whole).astype(np.int32)
+        return to_cells(bands, group, rows, columns), to_cells(told(bands, role, group), group, rows, columns)
 
     def _values(self, plane: int, group: int) -> Plane:
         """The likeliest coefficients in eighths, in cells, each by itself: before the first pass, the base's."""

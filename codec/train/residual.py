@@ -65,8 +65,8 @@ def picture(path: Path) -> NDArray[np.uint8]:
 
 
 @lru_cache(256)
-def example(path: Path, chunks: int | None) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A photo, whole cells and at most SIDE pixels a side, and the base of its first `chunks` latents (or all)."""
+def example(path: Path, chunks: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A photo, whole cells and at most SIDE pixels a side, and the base of its first `chunks` latents (0: all)."""
     photo = picture(path)
     height, width = (min(side, SIDE) // CELL * CELL for side in photo.shape[:2])
     photo = np.ascontiguousarray(photo[:height, :width])
@@ -290,7 +290,7 @@ def run_round(paths: list[Path], current: Tables, kind: type[Unit], limit: int, 
     coder, pixels = _Silent(), 0
     for i, path in enumerate(paths):
         rng = np.random.default_rng([seed, i])
-        photo, base = example(path, 1 if rng.random() < ALONE else None)
+        photo, base = example(path, 1 if rng.random() < ALONE else 0)
         state, truth = cells_of(photo, base)
         count = state.inside[0].shape[0]
         if not count:

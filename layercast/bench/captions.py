@@ -10,6 +10,7 @@ from __future__ import annotations
 import lzma
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
@@ -81,7 +82,7 @@ def measure_pictured(path: Path, texts: Sequence[str]) -> Pictured:
 
     photo = work.load(path)
     header = stream.Header(photo.shape[1], photo.shape[0])
-    thumbnail = stream.Chunk(stream.Kind.LATENT, 0, encode_latents(photo, header)[0])
+    thumbnail = stream.Chunk(stream.Kind.LATENT, 0, encode_latents(photo, replace(header, base=1)).payloads[0])
     sizes = [
         len(stream.write(header, [stream.Chunk(stream.Kind.CAPTION, 0, caption.encode(text)), thumbnail]))
         for text in texts

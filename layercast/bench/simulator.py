@@ -16,6 +16,7 @@ from layercast.bench import work
 from layercast.bench.report import Report, Table
 
 if TYPE_CHECKING:
+    from sim.clock import Clock
     from sim.link import Link
     from sim.subject import Subject
     from sim.truth import Probe, Schedule
@@ -108,8 +109,8 @@ def _probes(found: Report, packets: int) -> None:
         class Kernel(LinkSpec):
             """tbf as it is: a bucket, Ethernet's bytes, no delay."""
 
-            def make(self, clock: object, seed: int | str = 0) -> Link:
-                return Link(clock, [Bottleneck(TokenBucket(50_000, BUCKET), 10**6)], seed, 28 + ETHERNET)  # type: ignore[arg-type]
+            def make(self, clock: Clock, seed: int | str = 0) -> Link:
+                return Link(clock, [Bottleneck(TokenBucket(50_000, BUCKET), 10**6)], seed, 28 + ETHERNET)
 
         real = probe_kernel(["tbf", "rate", "50kbit", "burst", str(BUCKET), "limit", "1000000"], sends)
         _compare(found, table, "kernel, tbf 50 kbit/s", sends, real, probe_virtual(Kernel(1), sends, real.sent, "1"))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layercast.bench.work import load
-from sim.subject import codec_digest
 
 if TYPE_CHECKING:
     from sim.metrics import Picture
@@ -31,16 +29,10 @@ def encode(picture: Picture, caption: str | None = None, **options: Any) -> byte
 
 def stream_of(path: Path) -> bytes:
     """The stream that `layercast encode` makes of a picture file, from the disk if this very codec made it before."""
-    from sim.peers import default_cache, keep_file
+    from sim.subject import kept_stream
 
     picture = load(path)
-    name = hashlib.sha256(f"{codec_digest()} {picture.shape} ".encode() + picture.tobytes()).hexdigest()
-    kept = default_cache() / "streams" / name[:2] / name
-    if kept.is_file():
-        return kept.read_bytes()
-    data = encode(picture, guess(picture))
-    keep_file(kept, data)
-    return data
+    return kept_stream(picture, "guessed", lambda: encode(picture, guess(picture)))
 
 
 def picture_of(data: bytes) -> Picture:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from codec.entropy import BitDecoder, BitEncoder
 from codec.latent import area, count, layout, needs, symbols
 from codec.latent.decoder import LatentDecoder, enlarge
-from codec.latent.encoder import encode, encode_ranked
+from codec.latent.encoder import encode
 from codec.stream import Header, Kind
 
 SIZES = [(1, 1), (1, 300), (17, 33), (96, 64), (200, 70), (1100, 40)]
@@ -43,7 +43,7 @@ def decoded(header: Header, chunks: dict[int, bytes]) -> NDArray[np.uint8]:
 def large() -> tuple[Header, list[bytes]]:
     """A stream of several tiles a step, with the tiny weights."""
     header = Header(1024, 576, 3, 0)
-    return header, encode(scene(1024, 576), header)
+    return header, encode(scene(1024, 576), header).payloads
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -51,7 +51,7 @@ def large() -> tuple[Header, list[bytes]]:
 def test_any_size_gives_a_picture_of_that_size(size: tuple[int, int], channels: int) -> None:
     header = Header(*size, channels, 0)
     picture = scene(*size)[..., :channels]
-    payloads = encode(picture, header)
+    payloads = encode(picture, header).payloads
     assert len(payloads) == count(header)
     for kept in range(len(payloads) + 1):
         out = decoded(header, dict(enumerate(payloads[:kept])))
@@ -90,7 +90,7 @@ def test_any_order_that_respects_needs_gives_the_same_pixels(large: tuple[Header
 
 def test_tiles_are_sent_by_worth_and_after_what_they_need(large: tuple[Header, list[bytes]]) -> None:
     header, payloads = large
-    encoded = encode_ranked(scene(1024, 576), header)
+    encoded = encode(scene(1024, 576), header)
     order = encoded.order
     assert sorted(order) == list(range(len(payloads))) and order != sorted(order)
     for place, index in enumerate(order):
@@ -101,7 +101,7 @@ def test_tiles_are_sent_by_worth_and_after_what_they_need(large: tuple[Header, l
 def test_a_base_of_few_chunks_is_chosen_and_painted_alone(large: tuple[Header, list[bytes]]) -> None:
     header, payloads = large
     for base in (1, 4):
-        few = encode_ranked(scene(1024, 576), replace(header, base=base))
+        few = encode(scene(1024, 576), replace(header, base=base))
         assert few.payloads == payloads[:base] and sorted(few.order) == list(range(base))
         assert (few.picture == decoded(header, dict(enumerate(payloads[:base])))).all()
 
@@ -134,7 +134,7 @@ def test_what_is_missing_is_refused(large: tuple[Header, list[bytes]]) -> None:
 @given(st.integers(0, 11), st.integers(0, 200), st.binary(max_size=30))
 def test_cut_and_damaged_chunks_give_a_picture(index: int, kept: int, noise: bytes) -> None:
     header = Header(200, 120, 3, 0)
-    payloads = encode(scene(200, 120), header)
+    payloads = encode(scene(200, 120), header).payloads
     index = min(index, len(payloads) - 1)
     for payload, whole in ((payloads[index][:kept], False), (noise, True), (noise, False)):
         decoder = LatentDecoder(header)

@@ -20,7 +20,7 @@ def test_whole_numbers_paint_what_the_float_network_paints(monkeypatch: pytest.M
     monkeypatch.setattr(encoder, "DEAD_ZONE", 0.0)
     header, picture = Header(192, 128, 3, 0), scene(192, 128)
     decoder = LatentDecoder(header)
-    payloads = encoder.encode(picture, header)
+    payloads = encoder.encode(picture, header).payloads
     decoder.push(0, payloads[0])
     field = decoder.field()
     for index, payload in enumerate(payloads[1:], 1):

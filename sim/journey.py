@@ -1,31 +1,27 @@
 """One stream over one link, by one of the channels, in virtual time: what arrived, when, and what it took.
 
 udp     the real sender and receiver on datagrams                         sim.run.Transfer
-quic    the same over the real aioquic, handshake included                sim.virtual
+quic    the same over the real aioquic, handshake included                sim.stacks
+webrtc  the same over the real aiortc, ICE and handshakes included        sim.stacks
 ideal   the file in order on a reliable stream that knows everything      sim.run.reliable_stream (see sim.timeline)
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sim.link import Link
 from sim.packet import LinkEvent, Packet
 from sim.presets import Preset
 from sim.run import Arrival, Transfer
 from sim.scenario import SendPolicy, load_object
-from transport import BroadcastConfig, BroadcastSender, Item, Receiver, Sender, SenderConfig
+from transport import BroadcastConfig, BroadcastSender, Item, Sender, SenderConfig
 from transport.repair import ONE_WAY, WITH_FEEDBACK
-
-if TYPE_CHECKING:
-    from sim.virtual import Network
 
 STEP = 5.0
 """Seconds of virtual time between two looks at whether all is done."""
-NEAR, FAR, PORT = "10.0.0.1", "10.0.0.2", 4747
 
 Recorded = tuple[str, float, str, Packet]
 """("there" or "back", seconds, what of LinkEvent, the packet)."""
@@ -91,25 +87,28 @@ def over_udp(load: Load, link: Preset, policy: SendPolicy, seed: int, until: flo
     """The real sender and receiver over the link."""
     config = config_of(link, policy)
     transfer = Transfer(link.link, seed, config, link.back_link, make_sender(config, policy))
-    packets = _record(transfer.forward, transfer.back) if record else []
-    transfer.submit(load.group, load.preamble, _timed(load.items, policy, 0.0))
+    packets = record_of(transfer.forward, transfer.back) if record else []
+    transfer.submit(load.group, load.preamble, timed(load.items, policy, 0.0))
     taken = complete = 0
     while transfer.clock.now < until and complete < load.whole and not transfer.clock.idle:
         transfer.run(min(transfer.clock.now + STEP, until))
-        complete += sum(_whole(arrival) for arrival in transfer.arrivals[taken:])
+        complete += sum(is_whole(arrival) for arrival in transfer.arrivals[taken:])
         taken = len(transfer.arrivals)
-    return _journey(transfer.arrivals, transfer.forward, transfer.back, transfer.clock.now, packets)
+    return made(transfer.arrivals, transfer.forward, transfer.back, transfer.clock.now, packets)
 
 
-def _timed(items: list[Item], policy: SendPolicy, now: float) -> list[Item]:
+def timed(items: list[Item], policy: SendPolicy, now: float) -> list[Item]:
+    """Items with the policy's deadline."""
     return items if policy.deadline is None else [replace(item, deadline=now + policy.deadline) for item in items]
 
 
-def _whole(arrival: Arrival) -> bool:
+def is_whole(arrival: Arrival) -> bool:
+    """Whether an item is complete with it."""
     return bool(getattr(arrival.event, "complete", False))
 
 
-def _record(there: Link, back: Link) -> list[Recorded]:
+def record_of(there: Link, back: Link) -> list[Recorded]:
+    """A list that everything on the two links goes into from now on."""
     found: list[Recorded] = []
 
     def tap(way: str) -> Callable[[float, str, Packet], None]:
@@ -119,75 +118,26 @@ def _record(there: Link, back: Link) -> list[Recorded]:
     return found
 
 
-def _journey(arrivals: list[Arrival], there: Link, back: Link, now: float, packets: list[Recorded]) -> Journey:
+def made(arrivals: list[Arrival], there: Link, back: Link, now: float, packets: list[Recorded]) -> Journey:
+    """What there is at a moment."""
     beside = [int(getattr(flow, "delivered", 0)) for flow in there.beside]
     digest = there.digest()[:32] + back.digest()[:32]
-    return Journey(arrivals, there.log, back.log, digest, beside, now, packets)
+    return Journey(arrivals, [*there.log], [*back.log], digest, beside, now, packets)
 
 
 def over_quic(load: Load, link: Preset, policy: SendPolicy, seed: int, until: float, record: bool = False) -> Journey:
-    """The same over QUIC: the sender connects to a receiver whose certificate it knows, and sends at once.
+    """The same over QUIC, handshake included."""
+    from sim import stacks
 
-    Not the same to the byte from run to run: keys and signatures are aioquic's own chance.
-    """
-    from sim import virtual
-
-    return virtual.run(lambda network: _quic_story(network, load, link, policy, seed, until, record))
+    return stacks.tell(stacks.quic, load, link, policy, seed, until, record)
 
 
-async def _quic_story(
-    network: Network, load: Load, link: Preset, policy: SendPolicy, seed: int, until: float, record: bool
-) -> Journey:
-    from transport.channels import certificate, quic
-    from transport.channels.quic_base import LinkProfile, Settings
-    from transport.driver import Driver
+def over_webrtc(load: Load, link: Preset, policy: SendPolicy, seed: int, until: float, record: bool = False) -> Journey:
+    """The same over a WebRTC data channel, ICE and handshakes included; offer and answer are exchanged beforehand."""
+    from sim import stacks
 
-    there, back = link.link.make(network.clock, f"{seed}/forward"), link.back_link.make(network.clock, f"{seed}/back")
-    network.connect(NEAR, FAR, there)
-    network.connect(FAR, NEAR, back)
-    packets = _record(there, back) if record else []
-    config = config_of(link, policy)
-    settings = Settings(LinkProfile(config.rate, link.round_trip), idle_timeout=until)
-    own, loop = certificate.make(), asyncio.get_running_loop()
-    arrivals: list[Arrival] = []
-    done, complete = asyncio.Event(), 0
-
-    def accept(channel: Any) -> None:
-        receiver = Receiver()
-
-        def take() -> None:
-            nonlocal complete
-            while (event := receiver.next_event()) is not None:
-                wire = receiver.stats.bytes + receiver.stats.packets * channel.overhead
-                arrivals.append(Arrival(loop.time(), event, wire))
-                complete += _whole(arrivals[-1])
-            if complete >= load.whole:
-                done.set()
-
-        Driver(receiver, channel, take).start()
-
-    serving = await quic.serve(FAR, PORT, accept, own, settings=settings)
-    channel = await quic.connect(FAR, PORT, own.fingerprint, settings=settings, local=(NEAR, PORT))
-    size = min(config.packet_size, channel.largest)
-    sender = make_sender(replace(config, packet_size=size, overhead=channel.overhead), policy)
-    sender.start_group(load.group, load.preamble)
-    for item in _timed(load.items, policy, loop.time()):
-        sender.submit(item)
-
-    def forget() -> None:
-        while sender.next_event() is not None:
-            pass
-
-    Driver(sender, channel, forget).start()
-    try:
-        await asyncio.wait_for(done.wait(), until)
-    except TimeoutError:
-        pass
-    found = _journey(list(arrivals), there, back, loop.time(), packets)
-    channel.close()
-    serving.close()
-    return found
+    return stacks.tell(stacks.webrtc, load, link, policy, seed, until, record)
 
 
-JOURNEYS: dict[str, Callable[..., Journey]] = {"udp": over_udp, "quic": over_quic}
+JOURNEYS: dict[str, Callable[..., Journey]] = {"udp": over_udp, "quic": over_quic, "webrtc": over_webrtc}
 """Channel -> (load, link, policy, seed, until, record) -> Journey."""

@@ -26,7 +26,9 @@ from codec.plan import LAYERS
 from sim.presets import Preset, presets, read_link
 from sim.tables import Table, WrongTable
 
-CHANNELS = ("udp", "quic", "ideal")
+CHANNELS = ("udp", "quic", "webrtc", "ideal")
+ANSWERED = ("quic", "webrtc")
+"""Channels that open by a handshake."""
 PEERS = ("progressive-jpeg", "jpeg2000", "thumbhash", "ssdv", "avif")
 """Peers that are known by name; `module:function` is one's own."""
 RATES = ("auto", "known", "estimated")
@@ -146,8 +148,8 @@ def read_scenario(values: Mapping[str, Any], name: str, folder: Path, text: str 
         vary=_vary(table),
     )
     table.done()
-    if scenario.channel == "quic" and not scenario.link.feedback:
-        raise WrongTable(f"{name}: channel quic needs an answer; this link gives none (feedback = false)")
+    if scenario.channel in ANSWERED and not scenario.link.feedback:
+        raise WrongTable(f"{name}: channel {scenario.channel} needs an answer; this link gives none (feedback = false)")
     if len(scenario.captions) not in (0, len(scenario.images)):
         table.fail(
             "captions", f"are {len(scenario.captions)} for {len(scenario.images)} images; give one each, or none"

@@ -2,8 +2,7 @@
 
     offering end (10.N.0.1) ◄══ network.join ══► answering end (10.N.0.2)
 
-SCTP's clock becomes that of the loop. The timers of DTLS are OpenSSL's and stay real: in virtual time they never end,
-so the handshake's packets must not be lost there (`sim.realtime` is for that).
+SCTP's clock becomes that of the loop, and so do the timers of DTLS (`sim.dtls`).
 """
 
 import asyncio
@@ -14,6 +13,7 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
+from sim.dtls import TimedConnection
 from sim.link import Link, LinkSpec
 from sim.virtual import Network
 from transport import Item, ItemReceived, Receiver, ReceiverConfig, Sender, SenderConfig
@@ -24,14 +24,16 @@ from transport.schedule import Key
 
 @contextmanager
 def time_of(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """SCTP measures round trips in the loop's time for as long as the body runs."""
-    library: Any = import_module("aiortc.rtcsctptransport")
-    real = library.time
-    library.time = SimpleNamespace(time=loop.time)
+    """SCTP measures round trips and DTLS repeats flights in the loop's time for as long as the body runs."""
+    sctp: Any = import_module("aiortc.rtcsctptransport")
+    dtls: Any = import_module("aiortc.rtcdtlstransport")
+    time, ssl = sctp.time, dtls.SSL
+    sctp.time = SimpleNamespace(time=loop.time)
+    dtls.SSL = SimpleNamespace(**{**vars(ssl), "Connection": TimedConnection})
     try:
         yield
     finally:
-        library.time = real
+        sctp.time, dtls.SSL = time, ssl
 
 
 def hosts(place: int = 0) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """Virtual time: a heap of what happens when. Hours pass in milliseconds, and the same run gives the same times."""
 
-import heapq
 from collections.abc import Callable
+from heapq import heappop, heappush
 
 
 class Clock:
@@ -15,19 +15,19 @@ class Clock:
     def at(self, time: float, action: Callable[[], None]) -> None:
         """Do something at `time`, or now if that has passed."""
         self._count += 1
-        heapq.heappush(self._due, (time if time > self.now else self.now, self._count, action))
+        heappush(self._due, (time if time > self.now else self.now, self._count, action))
 
     def run(self, until: float) -> None:
         """Let things happen up to and including `until`; `now` is `until` afterwards."""
         due = self._due
         while due and due[0][0] <= until:
-            self.now, _, action = heapq.heappop(due)
+            self.now, _, action = heappop(due)
             action()
         self.now = max(self.now, until)
 
     def step(self) -> None:
         """Let the next thing happen, now or later."""
-        self.now, _, action = heapq.heappop(self._due)
+        self.now, _, action = heappop(self._due)
         action()
 
     @property

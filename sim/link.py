@@ -17,7 +17,7 @@ from typing import Protocol
 
 from sim.clock import Clock
 from sim.packet import Forward, LinkEvent, Packet
-from sim.queues import DropTail, Queue, Waiting
+from sim.queues import DropTail, Queue
 from sim.rates import ConstantRate, Course, Rate
 
 IP_UDP = 28
@@ -48,7 +48,7 @@ class Bottleneck:
 
     def push(self, packet: Packet, forward: Forward, drop: Forward) -> None:
         if self._busy:
-            self.queue.put(Waiting(packet, forward, drop, self._clock.now))
+            self.queue.put(packet, forward, drop, self._clock.now)
         else:
             self._transmit(packet, forward)
 
@@ -61,7 +61,8 @@ class Bottleneck:
         self._busy = False
         following = self.queue.take(self._clock.now)
         if following is not None:
-            self._transmit(following.packet, following.forward)
+            waited, onward, _, _ = following
+            self._transmit(waited, onward)
         forward(packet)
 
 
@@ -142,7 +143,9 @@ class Delay:
         if self.jitter:
             arrival += self._rng.uniform(0, self.jitter)
         if not self.reorder:
-            arrival = self._last = max(arrival, self._last)
+            if arrival < self._last:
+                arrival = self._last
+            self._last = arrival
         self._clock.at(arrival, partial(forward, packet))
 
 
@@ -156,7 +159,7 @@ class Link:
         self.overhead = overhead
         self.arrived: Forward = lambda packet: None
         self.dropped: Forward = lambda packet: None
-        self.log: list[LinkEvent] = []
+        self._log: list[tuple[float, str, int, int]] = []  # as plain tuples: there are two a packet
         self.beside: list[object] = []
         self.tap: Callable[[float, str, Packet], None] | None = None
         self.sent = 0
@@ -167,9 +170,9 @@ class Link:
 
     def send(self, data: bytes) -> int:
         """Put a datagram on the wire; its number in this direction, from 0."""
-        packet = Packet(self.sent, data, len(data) + self.overhead)
-        self.relay(packet)
-        return packet.number
+        number = self.sent
+        self.relay(Packet(number, data, len(data) + self.overhead))
+        return number
 
     def relay(self, packet: Packet) -> None:
         """Take a packet that has come over another link, with its number and its size."""
@@ -177,9 +180,14 @@ class Link:
         self._note("sent", packet)
         self._enter(packet)
 
+    @property
+    def log(self) -> list[LinkEvent]:
+        """What happened so far, in order."""
+        return list(map(LinkEvent._make, self._log))
+
     def digest(self) -> str:
         """SHA-256 of the log: the same for the same run."""
-        lines = (f"{e.time!r} {e.what} {e.number} {e.size}\n" for e in self.log)
+        lines = (f"{time!r} {what} {number} {size}\n" for time, what, number, size in self._log)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def _chain(self, stage: Stage, onward: Forward) -> Forward:
@@ -196,7 +204,7 @@ class Link:
 
     def _note(self, what: str, packet: Packet) -> None:
         now = self.clock.now
-        self.log.append(LinkEvent(now, what, packet.number, packet.size))
+        self._log.append((now, what, packet.number, packet.size))
         if self.tap is not None:
             self.tap(now, what, packet)
 

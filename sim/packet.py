@@ -1,10 +1,12 @@
 """What moves over a link, and what happens to it: a packet, a line of the log."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 
-class Packet(NamedTuple):
+@dataclass(slots=True)
+class Packet:
     """A datagram under way. `number`: its place in its direction; `size`: bytes on the wire, headers below us
     included."""
 

@@ -11,26 +11,21 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from sim.packet import Forward, Packet
 
 UNITS = ("bytes", "packets")
 
 
-class Waiting(NamedTuple):
-    """A packet in a queue, where it goes or is dropped, and since when it waits (seconds)."""
-
-    packet: Packet
-    forward: Forward
-    drop: Forward
-    since: float
+Waiting = tuple[Packet, Forward, Forward, float]
+"""A packet in a queue, where it goes or is dropped, and since when it waits (seconds)."""
 
 
 class Queue(Protocol):
     """Takes what cannot be sent yet. Both may drop, by calling the packet's own `drop`."""
 
-    def put(self, waiting: Waiting) -> None: ...
+    def put(self, packet: Packet, forward: Forward, drop: Forward, now: float) -> None: ...
     def take(self, now: float) -> Waiting | None: ...
 
 
@@ -45,36 +40,36 @@ class DropTail:
         self._counted = unit == "packets"
         self._line: deque[Waiting] = deque()
 
-    def put(self, waiting: Waiting) -> None:
-        if self.level + self._cost(waiting) > self.limit:
-            waiting.drop(waiting.packet)
+    def put(self, packet: Packet, forward: Forward, drop: Forward, now: float) -> None:
+        cost = 1 if self._counted else packet.size
+        if self.level + cost > self.limit:
+            drop(packet)
             return
-        self._append(waiting)
+        self.level += cost
+        self._line.append((packet, forward, drop, now))
 
     def take(self, now: float) -> Waiting | None:
         if not self._line:
             return None
         waiting = self._line.popleft()
-        self.level -= self._cost(waiting)
+        self.level -= 1 if self._counted else waiting[0].size
         return waiting
 
-    def _append(self, waiting: Waiting) -> None:
-        self.level += self._cost(waiting)
-        self._line.append(waiting)
 
-    def _cost(self, waiting: Waiting) -> int:
-        return 1 if self._counted else waiting.packet.size
+def _drop(waiting: Waiting | None) -> None:
+    if waiting is not None:
+        packet, _, drop, _ = waiting
+        drop(packet)
 
 
 class DropHead(DropTail):
     """First in, first out; what has waited longest makes room for what comes."""
 
-    def put(self, waiting: Waiting) -> None:
-        while self._line and self.level + self._cost(waiting) > self.limit:
-            oldest = self._line.popleft()
-            self.level -= self._cost(oldest)
-            oldest.drop(oldest.packet)
-        super().put(waiting)
+    def put(self, packet: Packet, forward: Forward, drop: Forward, now: float) -> None:
+        cost = 1 if self._counted else packet.size
+        while self._line and self.level + cost > self.limit:
+            _drop(self.take(now))
+        super().put(packet, forward, drop, now)
 
 
 class CoDel(DropTail):
@@ -98,22 +93,24 @@ class CoDel(DropTail):
         self._drop_at = 0.0
         self._count = self._last_count = 0
 
-    def _append(self, waiting: Waiting) -> None:
-        super()._append(waiting)
-        self._bytes += waiting.packet.size
+    def put(self, packet: Packet, forward: Forward, drop: Forward, now: float) -> None:
+        before = len(self._line)
+        super().put(packet, forward, drop, now)
+        if len(self._line) > before:
+            self._bytes += packet.size
 
     def take(self, now: float) -> Waiting | None:
         waiting, late = self._next(now)
         if self._dropping:
             self._dropping = late
             while waiting is not None and self._dropping and now >= self._drop_at:
-                waiting.drop(waiting.packet)
+                _drop(waiting)
                 self._count += 1
                 waiting, self._dropping = self._next(now)
                 if self._dropping:
                     self._drop_at = self._law(self._drop_at)
         elif late and waiting is not None:
-            waiting.drop(waiting.packet)
+            _drop(waiting)
             waiting, _ = self._next(now)
             self._dropping = True
             new = self._count - self._last_count
@@ -128,8 +125,9 @@ class CoDel(DropTail):
         if waiting is None:
             self._above_at = None
             return None, False
-        self._bytes -= waiting.packet.size
-        if now - waiting.since < self.target or self._bytes <= self.SMALLEST:
+        packet, _, _, since = waiting
+        self._bytes -= packet.size
+        if now - since < self.target or self._bytes <= self.SMALLEST:
             self._above_at = None
             return waiting, False
         if self._above_at is None:

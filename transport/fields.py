@@ -22,6 +22,9 @@ def varint_size(value: int) -> int:
 
 
 def put_varint(out: bytearray, value: int) -> None:
+    if 0 <= value < 0x80:  # most are
+        out.append(value)
+        return
     size = varint_size(value)
     prefix = (0, 0x80, 0xC0)[size - 1]
     out += (value | prefix << 8 * (size - 1)).to_bytes(size, "big")
@@ -47,9 +50,11 @@ class Reader:
         return int.from_bytes(self.take(size), "big")
 
     def varint(self) -> int:
+        data, at = self.data, self.at
+        if at < len(data) and data[at] < 0x80:  # most are
+            self.at = at + 1
+            return data[at]
         first = self.uint(1)
-        if first < 0x80:
-            return first
         size = 2 if first < 0xC0 else 3
         value = (first & (0x3F)) << 8 * (size - 1) | self.uint(size - 1)
         if varint_size(value) != size:

@@ -83,11 +83,13 @@ class Flight:
     def handle_acked(self, ranges: Iterable[tuple[int, int]]) -> list[Sent]:
         """`ranges`: inclusive (lowest, highest) numbers, newest first. The packets acknowledged for the first time."""
         acked: list[Sent] = []
-        oldest = min(next(iter(waiting), math.inf) for waiting in (self.packets, self.lost))
+        places = [(waiting, next(iter(waiting), math.inf)) for waiting in (self.packets, self.lost)]
         for low, high in ranges:
-            if high < oldest:
+            if all(high < oldest for _, oldest in places):
                 break
-            for waiting in (self.packets, self.lost):
+            for waiting, oldest in places:
+                if high < oldest:
+                    continue
                 few = range(low, high + 1) if high - low < len(waiting) else list(waiting)
                 acked += [waiting.pop(number) for number in few if low <= number <= high and number in waiting]
         for packet in acked:

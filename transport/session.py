@@ -192,9 +192,11 @@ class Sender:
     def next_timer(self) -> float | None:
         """When to call `handle_timer` and `poll_transmit` again if nothing comes before; None for never."""
         times = [self._flight.late_at, self._flight.silence_at(self._probe_time)]
-        more = self._schedule.peek() is not None or self._coding.waiting
-        if self._wants.to_answer or (self._window_open and more):
-            times.append(self._ready_at)
+        lead = self._schedule.peek()
+        urgent = lead is not None and lead.item.cls == BASE
+        more = lead is not None or self._coding.waiting
+        if self._wants.to_answer or (more and self._pacer.window_open(self._flight.bytes, urgent)):
+            times.append(self._pacer.ready_at(urgent))
         if self._end_due is not None:
             times.append(max(self._end_due, self._ready_at))
         return min((time for time in times if time is not None), default=None)

@@ -6,6 +6,7 @@ before it has echoed a cookie.
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from random import Random
 
 from sim.clock import Clock
@@ -33,7 +34,7 @@ class Choose:
         if data is None:
             drop(packet)
         else:
-            forward(packet._replace(data=data))
+            forward(replace(packet, data=data))
 
 
 class Alarm:

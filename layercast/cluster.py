@@ -5,7 +5,7 @@ Every machine of the cluster needs layercast installed and the files that tasks 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -33,11 +33,22 @@ def spread(
     workers: int | None,
     done: Callable[[], object],
 ) -> list[Result]:
-    """`function(*task)` of every task, in their order. address: of a cluster, or "local" for `workers` processes here
-    (None: one a core).
+    """`function(*task)` of every task, in their order; see `spread_as_done`. done: called after each task."""
+    found: dict[int, Result] = {}
+    for place, result in spread_as_done(function, tasks, address, workers):
+        found[place] = result
+        done()
+    return [found[place] for place in range(len(tasks))]
 
-    done: called after each task. ClickException without Ray or without a cluster at the address; an error of a task
-    comes out as it is.
+
+def spread_as_done(
+    function: Callable[..., Result], tasks: Sequence[Sequence[Any]], address: str, workers: int | None
+) -> Iterator[tuple[int, Result]]:
+    """(place, `function(*task)`) of every task, in the order in which they are done.
+
+    address: of a cluster, or "local" for `workers` processes here (None: one a core). A task whose worker dies is done
+    again, three times at most. ClickException without Ray or without a cluster at the address; an error of a task comes
+    out as it is.
     """
     try:
         import ray
@@ -51,13 +62,13 @@ def spread(
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise click.ClickException(f"no Ray cluster at {address}: {error}") from None
     try:
-        remote = ray.remote(num_cpus=1)(_one_thread)
-        futures = [remote.remote(function, task) for task in tasks]
-        waiting = list(futures)
+        remote = ray.remote(num_cpus=1, max_retries=3)(_one_thread)
+        places = {remote.remote(function, task): place for place, task in enumerate(tasks)}
+        waiting = list(places)
         while waiting:
-            _, waiting = ray.wait(waiting)
-            done()
-        return [_result(ray, future) for future in futures]
+            ready, waiting = ray.wait(waiting)
+            for future in ready:
+                yield places[future], _result(ray, future)
     finally:
         ray.shutdown()
 

@@ -13,7 +13,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ from sim.timeline import Timeline, load_of, of_journey
 
 OURS = "layercast"
 ROWS = "rows.msgpack"
+Spread = Callable[[Sequence["Task"]], Iterator[tuple["Task", list[Row]]]]
+"""Does tasks by `run_task`, wherever it likes: (task, its rows) as they are done."""
 
 
 @dataclass(frozen=True)
@@ -184,13 +186,18 @@ def run_all(
     workers: int = 1,
     resume: bool = False,
     tell: Callable[[str, float], None] = lambda what, share: None,
+    spread: Spread | None = None,
 ) -> list[Row]:
-    """The rows of all tasks, in their order; kept in `folder` as they come, so that Ctrl-C loses none that is done."""
+    """The rows of all tasks, in their order; kept in `folder` as they come, so that Ctrl-C loses none that is done.
+
+    spread: does the tasks elsewhere, in place of `workers` processes here.
+    """
     found = _kept(folder) if folder is not None and resume else {}
     if folder is not None:
         _write(folder, [(name, rows) for name, rows in found.items()], "wb")
     waiting = [task for task in tasks if task.name not in found]
-    for task, rows in _spread(waiting, workers, lambda what, share: tell(what, (len(found) + share) / len(tasks))):
+    here = partial(_spread, workers=workers, tell=lambda what, share: tell(what, (len(found) + share) / len(tasks)))
+    for task, rows in (spread or here)(waiting):
         found[task.name] = rows
         if folder is not None:
             _write(folder, [(task.name, rows)], "ab")

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from layercast.cluster import cluster_option, spread_as_done
 from layercast.commands.report import Failure, Progress, failing
 from layercast.commands.sim.naming import scenario_of, telling
 
 if TYPE_CHECKING:
+    from sim.experiment import Spread, Task
     from sim.measure import Row
     from sim.scenario import Scenario
 
@@ -50,6 +52,7 @@ def run(scenario: str, **options: Any) -> None:
 
 @click.command()
 @click.option("--vary", multiple=True, metavar="KEY=A,B,C", help="Try these values of KEY; several make a grid.")
+@cluster_option
 @_options
 def sweep(scenario: str, vary: Sequence[str], **options: Any) -> None:
     """Carry a scenario out at every point of a grid."""
@@ -85,6 +88,7 @@ def _carry_out(
     packets: bool,
     no_pictures: bool,
     as_json: bool,
+    cluster: str | None = None,
     **_: Any,
 ) -> None:
     from sim.experiment import run_all, tasks_of
@@ -96,7 +100,8 @@ def _carry_out(
     progress = Progress(scenario.name)
     try:
         with telling(scenario.name):
-            rows = run_all(tasks, folder, workers, resume, progress)
+            elsewhere = None if cluster is None else _on_cluster(cluster, workers)
+            rows = run_all(tasks, folder, workers, resume, progress, elsewhere)
     except KeyboardInterrupt:
         progress.close()
         kept = f"; what is done is in {folder}, --resume does the rest" if folder is not None else ""
@@ -107,6 +112,17 @@ def _carry_out(
     if folder is not None:
         _write_report(rows, folder, scenario.values)
         click.echo(f"{folder / 'report.html'}: tables and plots", err=as_json)
+
+
+def _on_cluster(address: str, workers: int) -> Spread:
+    """Does tasks on a Ray cluster, each of whose machines has the files that the scenario names."""
+    from sim.experiment import run_task
+
+    def spread(tasks: Sequence[Task]) -> Iterator[tuple[Task, list[Row]]]:
+        for place, rows in spread_as_done(run_task, [(task,) for task in tasks], address, workers):
+            yield tasks[place], rows
+
+    return spread
 
 
 def _folder(output: str, scenario: Scenario, resume: bool) -> Path:

@@ -141,3 +141,36 @@ def test_usage() -> None:
     assert sim("run", "gprs", "--set", "loss").exit_code == 2
     assert sim("run", "gprs", "--packets").exit_code == 2
     assert sim("run").exit_code == 2
+
+
+KILLED_ONCE = """
+import os, signal
+from pathlib import Path
+from transport import Sender
+
+class Once(Sender):
+    # the third run of a worker takes the worker with it, once in this folder
+    runs = 0
+
+    def __init__(self, config):
+        super().__init__(config)
+        Once.runs += 1
+        mark = Path(FOLDER) / "killed"
+        if Once.runs == 3 and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_sweep_on_a_cluster_survives_the_death_of_a_worker(stream: str, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="the extra `cluster` is not installed")
+    (tmp_path / "killed_once.py").write_text(KILLED_ONCE.replace("FOLDER", repr(str(tmp_path))))
+    words = ("sweep", "thin-10k", "--image", stream, "--seeds", "3", "--vary", "link.loss=0,0.2", "--until", "30",
+             "--no-pictures", "--policy", "killed_once:Once")  # fmt: skip
+    there = sim(*words, "-o", "there", "--cluster")
+    assert there.exit_code == 0, there.output
+    assert (tmp_path / "killed").exists(), "a worker has died in the middle"
+    here = sim(*words, "-o", "here")
+    assert here.exit_code == 0, here.output
+    exported = [sim("report", folder, "--export", "json").stdout.splitlines() for folder in ("there", "here")]
+    assert len(exported[0]) == 6 and sorted(exported[0]) == sorted(exported[1])

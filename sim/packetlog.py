@@ -20,15 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sim.capture import SEEN, SIDES, VERSION, line_of, pcap_head, pcap_packet
 from sim.journey import Journey, Recorded
 from sim.packet import LinkEvent, Packet
 from sim.run import Arrival
 from sim.subject import Subject
 from transport import Receiver
 
-VERSION = 1
 WAYS, WHATS = ("there", "back"), ("sent", "arrived", "dropped")
-SIDES = ("sender", "receiver")
 
 
 class WrongLog(ValueError):
@@ -65,13 +64,8 @@ class PacketLog:
         sent: dict[tuple[str, int], bytes] = {}
         with open(path, "w", encoding="ascii") as file:
             file.write(json.dumps(self.about) + "\n")
-            for way, time, what, packet in self.packets:
-                line = {"t": time, "way": way, "what": what, "n": packet.number, "size": packet.size}
-                if what == "sent":
-                    sent[way, packet.number] = packet.data
-                if what == "sent" or (what == "arrived" and packet.data != sent.get((way, packet.number))):
-                    line["data"] = base64.b64encode(packet.data).decode()
-                file.write(json.dumps(line) + "\n")
+            for event in self.packets:
+                file.write(line_of(*event, sent) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> PacketLog:
@@ -113,19 +107,13 @@ class PacketLog:
 
     def pcap(self, side: str = SIDES[0]) -> bytes:
         """A capture (pcap, raw IPv4) of the UDP datagrams at the sender's or the receiver's wire."""
-        seen = (
-            {("there", "sent"), ("back", "arrived")} if side == SIDES[0] else {("there", "arrived"), ("back", "sent")}
-        )
-        parts = [struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, _RAW_IP)]
+        parts = [pcap_head()]
         for way, time, what, packet in self.packets:
-            if (way, what) in seen:
-                data = _datagram(packet.data, way, packet.number)
-                seconds, rest = divmod(round(time * 1e6), 1_000_000)
-                parts.append(struct.pack("<IIII", seconds, rest, len(data), len(data)) + data)
+            if (way, what) in SEEN[side]:
+                parts.append(pcap_packet(time, _datagram(packet.data, way, packet.number)))
         return b"".join(parts)
 
 
-_RAW_IP = 101
 _HOSTS = {"there": ((10, 0, 0, 1), (10, 0, 0, 2)), "back": ((10, 0, 0, 2), (10, 0, 0, 1))}
 _PORT = 4747
 

@@ -7,13 +7,17 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
 from sim.clock import Clock
 from sim.link import Bottleneck, Delay, Forward, Link, LinkSpec, Packet
+from sim.packetlog import PacketLog
 from sim.rates import ConstantRate
 from sim.wire import Wire, WireUnavailable, why_not
 
@@ -44,9 +48,15 @@ print(json.dumps(got))
 """
 
 
-def namespaces() -> set[str]:
-    folder = Path("/run/netns")
-    return {path.name for path in folder.iterdir()} if folder.exists() else set()
+def all_end(pids: list[int], cause: Callable[[], object]) -> bool:
+    """Whether all these processes end within 30 s of something."""
+    handles = [os.pidfd_open(pid) for pid in pids]
+    try:
+        cause()
+        return all(select.select([handle], [], [], 30)[0] for handle in handles)
+    finally:
+        for handle in handles:
+            os.close(handle)
 
 
 def burst(wire: Wire, count: int, size: int, expected: int) -> list[int]:
@@ -127,36 +137,30 @@ def test_each_direction_has_its_own_stages() -> None:
 
 @needs_root
 def test_nothing_stays_behind_after_a_failure() -> None:
-    before = namespaces()
-    with pytest.raises(RuntimeError, match="a failing body"), Wire(LinkSpec(50_000)) as wire:
-        assert len(namespaces() - before) == 2
+    """The namespaces live as long as the processes in them."""
+    with pytest.raises(RuntimeError, match="a failing body"), ExitStack() as stack:
+        wire = stack.enter_context(Wire(LinkSpec(50_000)))
         left = wire.run_in("a", ["sleep", "1000"])
+        assert wire._emulator is not None
+        assert all_end([wire._emulator.pid, *wire._holders], stack.close) and left.returncode == -signal.SIGKILL
         raise RuntimeError("a failing body")
-    assert namespaces() == before and left.returncode == -signal.SIGKILL
 
 
 @needs_root
 def test_nothing_stays_behind_when_the_parent_is_killed() -> None:
-    before = namespaces()
     script = (
-        "import os; from sim.wire import Wire; from sim.link import LinkSpec\n"
+        "from sim.wire import Wire; from sim.link import LinkSpec\n"
         "with Wire(LinkSpec(50_000)) as wire:\n"
-        "    print(wire._emulator.pid, flush=True)\n"
+        "    print(wire._emulator.pid, *wire._holders, flush=True)\n"
         "    input()\n"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, env={**os.environ}
     )
     assert parent.stdout is not None
-    emulator = os.pidfd_open(int(parent.stdout.readline()))
-    try:
-        assert len(namespaces() - before) == 2
-        parent.kill()
-        parent.wait()
-        ended, _, _ = select.select([emulator], [], [], 30)
-        assert ended and namespaces() == before
-    finally:
-        os.close(emulator)
+    pids = [int(word) for word in parent.stdout.readline().split()]
+    assert len(pids) == 3 and all_end(pids, parent.kill)
+    parent.wait()
 
 
 @needs_root
@@ -166,8 +170,51 @@ def test_two_links_at_once() -> None:
 
 
 def test_why_not_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not sys.platform.startswith("linux"):
+        pytest.skip("not shown: another system")
     monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("os.access", lambda path, mode: True)
+    monkeypatch.setattr("shutil.which", lambda tool: f"/bin/{tool}")
+    monkeypatch.setattr("sim.wire._may_have_namespaces", lambda: False)
     reason = why_not()
     assert reason is not None and "root" in reason and "\n" not in reason
     with pytest.raises(WireUnavailable, match="root"), Wire(LinkSpec(50_000)):
         pass
+    monkeypatch.setattr("sim.wire._may_have_namespaces", lambda: True)
+    assert why_not() is None
+    with pytest.raises(WireUnavailable, match="own network needs root"), Wire(LinkSpec(50_000), host="a"):
+        pass
+    monkeypatch.setattr("shutil.which", lambda tool: None)
+    reason = why_not()
+    assert reason is not None and "install iproute2" in reason
+
+
+def test_addresses_are_free_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "2: eth0 inet 10.9.0.7/24 scope global eth0\n3: x inet 10.9.1.1/24 scope global x\n"
+    monkeypatch.setattr("sim.wire._ip", lambda *words: said)
+    assert Wire(LinkSpec(50_000), host="a").addresses == ("10.9.2.1", "10.9.2.2")
+
+
+@needs_root
+def test_packets_are_recorded(tmp_path: Path) -> None:
+    files = [tmp_path / "log.jsonl", tmp_path / "log.pcap"]
+    for file in files:
+        with Wire(LinkSpec(1_000_000, 0.01), record=file) as wire:
+            assert burst(wire, 3, 200, 3) == [0, 1, 2]
+    log = PacketLog.load(files[0])
+    assert [event.what for event in log.events("there")].count("arrived") == 3
+    assert {packet.data[-198:] for _, _, _, packet in log.packets} == {bytes(198)}
+    head, *packets = split_pcap(files[1].read_bytes())
+    there, back = (bytes([10, 9, 0, 1]), 228), (bytes([10, 9, 0, 2]), 228)
+    assert head == 101 and sorted((data[12:16], len(data)) for data in packets) == [there] * 3 + [back] * 3
+
+
+def split_pcap(data: bytes) -> list[Any]:
+    """The kind of link, and the packets."""
+    found: list[Any] = [int.from_bytes(data[20:24], "little")]
+    at = 24
+    while at < len(data):
+        size = int.from_bytes(data[at + 8 : at + 12], "little")
+        found.append(data[at + 16 : at + 16 + size])
+        at += 16 + size
+    return found

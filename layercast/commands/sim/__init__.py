@@ -9,6 +9,7 @@ import click
 
 from layercast.commands.sim.experiments import report, run, sweep
 from layercast.commands.sim.packets import replay, trace
+from layercast.commands.sim.shell import shell
 
 
 @click.group("sim")
@@ -45,5 +46,5 @@ def list_(as_json: bool) -> None:
     click.echo(f"\npeers\n  {', '.join(PEERS)}")
 
 
-for command in (run, sweep, list_, replay, trace, report):
+for command in (run, sweep, list_, replay, trace, report, shell):
     sim.add_command(command)

@@ -13,6 +13,7 @@ import click
 from layercast.commands.report import Failure, failing
 
 if TYPE_CHECKING:
+    from sim.presets import Preset
     from sim.scenario import Scenario
 
 BUNDLED, BUNDLED_CAPTION = "rocket.webp", "A rocket stands on its launch pad at dusk."
@@ -77,6 +78,16 @@ def scenario_of(
             found.changed(point)  # what cannot be is said before anything is run
         check_names(found)
     return found
+
+
+def link_of(name: str, changes: Sequence[str]) -> Preset:
+    """The link of a scenario, changed."""
+    from sim.scenario import Scenario, bundled, parse_value
+
+    with telling(name):
+        found = _named(name, bundled, Scenario)
+        values = dict(_pair(change, parse_value) for change in changes)
+        return (found.changed(values) if values else found).link
 
 
 def _named(name: str, bundled: Callable[[], dict[str, Scenario]], kind: type[Scenario]) -> Scenario:

@@ -218,7 +218,8 @@ def figures(values: Sequence[float]) -> dict[str, float]:
 @click.option("--seed", default=1, show_default=True, help="Of the first run; chooses which packets are lost.")
 @work.options
 def command(rows: tuple[str, ...], runs: int | None, seed: int, workers: int, as_json: bool, strict: bool) -> None:
-    """Captions through real sockets over an emulated link. Needs Linux, root, iproute2 and /dev/net/tun.
+    """Captions through real sockets over an emulated link. Needs Linux, iproute2, /dev/net/tun, and
+    root or a kernel that allows user namespaces.
 
     Each end is a process in a network namespace; times exclude starting it. The rows run one after the other, whatever
     --workers says. Seconds; a caption that never came counts as infinite.

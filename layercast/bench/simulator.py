@@ -47,7 +47,7 @@ def schedule(count: int, mean: float, seed: str = "probe") -> Schedule:
 def command(packets: int, sessions: int, speed_alone: bool, workers: int, as_json: bool, strict: bool) -> None:
     """Compare simulated and real arrival times, and measure how fast virtual time goes.
 
-    What needs a TUN link or the kernel's shaping (Linux, root, iproute2) is left out where that cannot be had, and a
+    What needs a TUN link or the kernel's shaping (Linux, iproute2, root) is left out where that cannot be had, and a
     note says so. Processor time for speed, the best of three; the rest runs in real time: a minute or two. --workers is
     not used.
     """

@@ -18,6 +18,8 @@ _COMMANDS = {
     "decode": ("layercast.commands.decode:decode", "Make a PNG of a stream or of a part of one."),
     "cut": ("layercast.commands.cut:cut", "Shorten a stream: to a number of bytes or up to a layer."),
     "info": ("layercast.commands.info:info", "Tell what is in a stream."),
+    "edit": ("layercast.commands.edit:edit", "Change a stream's caption or regions, and no pixel."),
+    "search": ("layercast.commands.search:search", "Find streams by what their captions say."),
     "serve": ("layercast.commands.serve:serve", "Offer streams to receivers."),
     "send": ("layercast.commands.send:send", "Send streams to a receiver that waits for them."),
     "receive": ("layercast.commands.receive:receive", "Fetch streams from a peer."),

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from codec import plan
 from codec.stream import Chunk, FormatError, Frame, Header, Kind, frames, parse_header, write
+
+if TYPE_CHECKING:
+    from codec.structure.regions import Region, Texture
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,17 @@ class Stream:
                 except FormatError:
                     return None
         return None
+
+    @property
+    def regions(self) -> list[Region | Texture]:
+        """What stands where, in the order of the file. Raises FormatError."""
+        from codec.structure import regions
+
+        entries: list[Region | Texture] = []
+        for chunk in self.chunks:
+            if chunk.kind == Kind.REGIONS:
+                entries += regions.decode(chunk.payload, self.header.weights, not chunk.cut)
+        return entries
 
     @property
     def meta(self) -> dict[str, str]:

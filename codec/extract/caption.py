@@ -47,8 +47,11 @@ def _rgb(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.broadcast_to(colours, (*picture.shape[:2], 3)))
 
 
-def features(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """float32[1280] of a picture uint8[H,W,C]. Raises RuntimeError, one line, if the network's packages are missing."""
+def grid_features(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """float32[64,1280] of a picture uint8[H,W,C]: 8x8 cells by rows, whatever the picture's shape.
+
+    Raises RuntimeError, one line, if the network's packages are missing.
+    """
     network = _network()
     import torch
 
@@ -56,7 +59,13 @@ def features(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     pixels = (np.asarray(small, dtype=np.float32) - 127) / 128
     with torch.no_grad():
         maps = network.extract_features(torch.from_numpy(pixels.transpose(2, 0, 1)[None]))
-    pooled: NDArray[np.float32] = maps.mean((2, 3))[0].numpy()
+    cells: NDArray[np.float32] = maps[0].flatten(1).T.contiguous().numpy()
+    return cells
+
+
+def features(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """float32[1280]: the mean of grid_features."""
+    pooled: NDArray[np.float32] = grid_features(picture).mean(0)
     return pooled
 
 

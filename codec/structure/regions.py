@@ -38,6 +38,14 @@ class Box:
         if not (0 <= self.x0 <= self.x1 < GRID and 0 <= self.y0 <= self.y1 < GRID):
             raise ValueError(f"{self} is no box on a {GRID}x{GRID} grid")
 
+    @classmethod
+    def around(cls, header: Header, x: int, y: int, width: int, height: int) -> Box:
+        """The smallest box that holds these pixels of the picture. ValueError where they lie outside it."""
+        w, h = header.width, header.height
+        if width < 1 or height < 1 or x < 0 or y < 0 or x + width > w or y + height > h:
+            raise ValueError(f"{x},{y},{width},{height} does not lie in the picture of {w}x{h}")
+        return cls(GRID * x // w, GRID * y // h, (GRID * (x + width) - 1) // w, (GRID * (y + height) - 1) // h)
+
     def pixels(self, header: Header) -> tuple[int, int, int, int]:
         """(x0, y0, x1, y1) in pixels of the picture, the ends excluded."""
         w, h = header.width, header.height

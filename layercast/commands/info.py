@@ -10,6 +10,8 @@ import click
 from layercast.commands.report import failing
 
 if TYPE_CHECKING:
+    from codec.stream import Header
+    from codec.structure.regions import Region, Texture
     from layercast.stream import Stream
 
 CHANNELS = {1: "grey", 2: "grey+alpha", 3: "RGB", 4: "RGBA"}
@@ -56,6 +58,7 @@ def describe(stream: Stream) -> dict[str, Any]:
         "layers": stream.layers,
         "caption": stream.caption,
         "meta": stream.meta,
+        "regions": [_region(header, entry) for entry in stream.regions],
         "chunks": [
             {
                 "kind": frame.chunk.kind.name.lower(),
@@ -67,6 +70,16 @@ def describe(stream: Stream) -> dict[str, Any]:
             for frame in stream.frames
         ],
     }
+
+
+def _region(header: Header, entry: Region | Texture) -> dict[str, Any]:
+    from codec.structure.regions import Region
+
+    x0, y0, x1, y1 = entry.box.pixels(header)
+    place = {"x": x0, "y": y0, "width": x1 - x0, "height": y1 - y0}
+    if isinstance(entry, Region):
+        return {"phrase": entry.phrase, **place}
+    return {"texture": entry.code.hex(), **place}
 
 
 def verified(stream: Stream) -> bool | None:
@@ -94,5 +107,8 @@ def _print(source: str, facts: dict[str, Any], chunks: bool) -> None:
             click.echo(f"  at {chunk['offset']:>9,}  {chunk['kind']:8} {chunk['index']:>6} {chunk['bytes']:>7,} B{cut}")
     if facts["caption"] is not None:
         click.echo(f"caption: {facts['caption']}")
+    for number, region in enumerate(facts["regions"], 1):
+        said = region.get("phrase", "(texture)")
+        click.echo(f"region {number}: {said} at {region['x']},{region['y']},{region['width']},{region['height']}")
     for key, value in facts["meta"].items():
         click.echo(f"{key}: {value}")

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 RUN := OMP_NUM_THREADS=2 OPENBLAS_NUM_THREADS=2
 
-.PHONY: help setup demo test lint types check proofs oneway fuzz identity identity-torch wheel clean
+.PHONY: help setup demo test lint types check proofs oneway fuzz identity identity-torch page page-test page-fuzz wheel clean
 
 help:
 	@echo "make demo    a photo arrives over three thin links; writes timeline.png"
@@ -15,6 +15,8 @@ help:
 	@echo "make fuzz    200,000 hostile inputs over all parsers; many minutes"
 	@echo "make identity  1,000 streams of PICTURES (a folder) by every runtime; make identity-torch: by TORCH (2.12.1), too"
 	@echo "make proofs  the long proofs, oneway and fuzz among them; many minutes"
+	@echo "make page    the decoder in JavaScript (needs node and npm); make page-test: it shows what Python's does"
+	@echo "make page-fuzz  200,000 hostile inputs to it; many minutes"
 	@echo "make lint    ruff; make types: mypy; make wheel: dist/*.whl"
 	@echo "make setup   .venv alone; make clean: remove .venv and all that was made"
 
@@ -66,8 +68,34 @@ identity-torch: $(READY)
 		$$(grep -E '^(click|constriction|numpy|safetensors|tqdm)==' constraints.txt)
 	@$(BIN)/layercast bench identity $(PICTURES) --strict --python $(VENV)-torch/bin/python $(ARGS)
 
+# The decoder in JavaScript. Its bundle is kept in the repository, so only who changes it needs node (20 or later) and npm.
+PAGE := player/page
+PAGE_READY := $(PAGE)/node_modules/.package-lock.json
+
+$(PAGE_READY): $(PAGE)/package-lock.json
+	@cd $(PAGE) && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+page: $(PAGE_READY)
+	@cd $(PAGE) && node build.mjs $(ARGS)
+
+# Golden vectors, hostile input, and streams that lose, reorder and damage chunks: the same pixels as Python's.
+STREAMS := $(PAGE)/build/streams
+
+$(STREAMS): $(READY) $(wildcard tests/page/*.py codec/weights/SHA256SUMS)
+	@$(RUN) $(BIN)/python -m tests.page.streams $@
+	@touch $@
+
+page-test: page $(STREAMS)
+	@node tests/page/vectors.mjs
+	@node tests/page/replay.mjs $(STREAMS)
+	@node tests/page/hostile.mjs $(STREAMS) --inputs 2000
+
+page-fuzz: page $(STREAMS)
+	@node tests/page/hostile.mjs $(STREAMS) $(ARGS)
+
 wheel: $(READY)
 	@$(BIN)/python -m build --wheel --no-isolation
 
 clean:
-	rm -rf $(VENV) $(VENV)-torch dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-torch dist build $(PAGE)/build $(PAGE)/types $(PAGE)/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,48 @@
+// node build.mjs: builds the package into bundle/ and types/. --weights FOLDER: also puts the files of weights there, gzipped.
+
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
+
+const SETS = ["tiny", "base"];
+const LAYERS = ["thumbnail", "latent", "residual", "residual_filter", "caption", "edge_vq"];
+
+const { values: options } = parseArgs({ options: { weights: { type: "string" } } });
+process.chdir(fileURLToPath(new URL(".", import.meta.url)));
+
+mkdirSync("build", { recursive: true });
+execFileSync("node_modules/.bin/asc", ["kernel/index.ts", "--target", "release"], { stdio: "inherit" });
+execFileSync("node_modules/.bin/tsc", { stdio: "inherit" }); // checks types and writes types/
+const common = {
+  bundle: true,
+  format: "esm",
+  target: "es2022",
+  minify: true,
+  legalComments: "none",
+  loader: { ".wasm": "binary" },
+};
+await build({ ...common, entryPoints: { layercast: "src/index.ts" }, outdir: "bundle" });
+await build({ ...common, entryPoints: { internals: "src/internals.ts" }, outdir: "build", minify: false });
+writeFileSync("bundle/SOURCES.sha256", sources());
+
+if (options.weights) {
+  for (const set of SETS) {
+    mkdirSync(`${options.weights}/${set}`, { recursive: true });
+    for (const name of LAYERS) {
+      const data = readFileSync(`../../codec/weights/${set}/${name}.safetensors`);
+      writeFileSync(`${options.weights}/${set}/${name}.safetensors.gz`, gzipSync(data, { level: 9 }));
+    }
+  }
+}
+
+/** What the bundle was made of, in the layout of sha256sum: tests see when it is older than that. */
+function sources() {
+  const folders = ["kernel", "src"].flatMap((folder) => readdirSync(folder).map((name) => `${folder}/${name}`));
+  const files = [...folders, "asconfig.json", "build.mjs", "package-lock.json", "package.json", "tsconfig.json"];
+  const sum = (name) => createHash("sha256").update(readFileSync(name)).digest("hex");
+  return files.sort().map((name) => `${sum(name)}  ${name}\n`).join("");
+}

@@ -1,0 +1,8 @@
+// Decodes layercast streams, bit for bit as the Python codec does. See README.md.
+
+export { FormatError, Kind, parseHeader, read, StreamReader, type Chunk, type Header } from "./container";
+export { decode, Decoder, type Decoded, type Options, type Picture, type Rectangle } from "./decoder";
+export { weightsAt, Weights, type Loader } from "./weights";
+export type { Caption } from "./caption";
+export type { EdgeMap } from "./edges";
+export type { Region } from "./regions";

@@ -1,0 +1,21 @@
+"""The page's bundle is as new as what it is made of. (What it decodes: `make page-test`, with node.)"""
+
+import hashlib
+import re
+from pathlib import Path
+
+PAGE = Path(__file__).parents[2] / "player/page"
+FILES = ("asconfig.json", "build.mjs", "package-lock.json", "package.json", "tsconfig.json")
+
+
+def test_the_bundle_is_that_of_the_sources() -> None:
+    found = [*PAGE.glob("kernel/*"), *PAGE.glob("src/*"), *(PAGE / name for name in FILES)]
+    sums = {str(path.relative_to(PAGE)): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+    noted = dict(reversed(line.split("  ")) for line in (PAGE / "bundle/SOURCES.sha256").read_text().splitlines())
+    assert noted == sums, "run `make page` and commit player/page/bundle"
+
+
+def test_the_bundle_loads_nothing_from_elsewhere() -> None:
+    text = (PAGE / "bundle/layercast.js").read_text()
+    assert "Decoder" in text
+    assert not re.search(r"https?://|\beval\b|new Function", text)

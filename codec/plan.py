@@ -7,8 +7,7 @@ priority, needs, may it be cut) and never learns what a picture is. Also decides
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol, cast
@@ -149,14 +148,12 @@ def order(
     header: Header,
     chunks: Sequence[Chunk],
     prefer: str | None = None,
-    gain: Mapping[Key, float] | None = None,
     regions: Sequence[Region] = (),
 ) -> list[Chunk]:
     """The chunks in the order of a file.
 
-    Chunks of one rank keep the order given; with `gain` (per byte, as the encoder measured it) those behind the base go
-    by falling gain instead, each after its needs. `prefer="structure"` puts structure after the first 300 bytes of
-    latents. `regions` (x, y, width, height in pixels): latents and residual that show them go first. ValueError for any
+    Chunks of one rank keep the order given. `prefer="structure"` puts structure after the first 300 bytes of latents.
+    `regions` (x, y, width, height in pixels): latents and residual that show them go first. ValueError for any
     other preference, or for a region outside the picture.
     """
     if prefer not in (None, "structure"):
@@ -166,10 +163,6 @@ def order(
         shown = [chunk for chunk in ranked if chunk.kind in (Kind.LATENT, Kind.RESIDUAL)]
         others = [chunk for chunk in ranked if chunk.kind not in (Kind.LATENT, Kind.RESIDUAL)]
         ranked = sorted([*others, *region.first(header, shown, regions)], key=lambda chunk: _rank(header, chunk.key))
-    if gain is not None:
-        rest = [chunk for chunk in ranked if _rank(header, chunk.key) == 6]
-        start = next((at for at, chunk in enumerate(ranked) if _rank(header, chunk.key) == 6), len(ranked))
-        ranked[start : start + len(rest)] = _by_gain(header, rest, gain)
     return _structure_first(ranked) if prefer else ranked
 
 
@@ -183,24 +176,3 @@ def _structure_first(ranked: list[Chunk]) -> list[Chunk]:
             spent += len(framer.framing(chunk)) + len(chunk.payload)
             place = at + 1
     return others[:place] + structure + others[place:]
-
-
-def _by_gain(header: Header, chunks: Sequence[Chunk], gain: Mapping[Key, float]) -> list[Chunk]:
-    """The chunk of the highest gain whose needs (among `chunks`) already stand, again and again."""
-    waiting = {chunk.key: chunk for chunk in chunks}
-    missing = {key: {need for need in needs_of(header, key) if need in waiting} for key in waiting}
-    opens: dict[Key, list[Key]] = {}
-    for key, needs in missing.items():
-        for need in needs:
-            opens.setdefault(need, []).append(key)
-    ready = [(-gain.get(key, 0.0), key) for key, needs in missing.items() if not needs]
-    heapq.heapify(ready)
-    result = []
-    while ready:
-        _, key = heapq.heappop(ready)
-        result.append(waiting[key])
-        for opened in opens.get(key, ()):
-            missing[opened].discard(key)
-            if not missing[opened]:
-                heapq.heappush(ready, (-gain.get(opened, 0.0), opened))
-    return result

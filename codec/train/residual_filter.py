@@ -31,9 +31,9 @@ from tqdm import tqdm
 
 from codec import integer, residual
 from codec.residual import filter as filters
-from codec.residual.decoder import POINTS
 from codec.residual.filter import ACTIVE, FIRST
 from codec.residual.layout import sequence
+from codec.residual.painting import POINTS
 from codec.residual.passes import LIMIT
 from codec.residual.tables import TOPS
 from codec.residual.transform import CORES, DOUBLED, EIGHTHS, GROUPS, LARGEST, SIDES, analyse, rise, to_planes

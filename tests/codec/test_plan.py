@@ -56,20 +56,6 @@ def test_ordering_loses_nothing(shuffled: list[Chunk], prefer: str | None) -> No
     assert sorted(keys(plan.order(HEADER, shuffled, prefer))) == sorted(keys(EVERY))
 
 
-@given(st.lists(st.floats(0, 100), min_size=24, max_size=24))
-def test_by_gain_every_chunk_stands_behind_its_needs(gains: list[float]) -> None:
-    count = min(24, residual.count(HEADER))
-    chunks = [chunk(Kind.RESIDUAL, index) for index in range(count)]
-    gain = {(Kind.RESIDUAL, index): gains[index] for index in range(count)}
-    found = keys(plan.order(HEADER, chunks, gain=gain))
-    assert sorted(found) == sorted(gain)
-    for place, key in enumerate(found):
-        earlier = set(found[:place])
-        assert earlier.issuperset(set(plan.needs_of(HEADER, key)) & gain.keys())
-        ready = [k for k in found[place:] if earlier.issuperset(set(plan.needs_of(HEADER, k)) & gain.keys())]
-        assert gain[key] == max(gain[k] for k in ready)
-
-
 @pytest.mark.parametrize(
     ("upto", "kinds"),
     [

@@ -20,6 +20,7 @@ _COMMANDS = {
     "info": ("layercast.commands.info:info", "Tell what is in a stream."),
     "edit": ("layercast.commands.edit:edit", "Change a stream's caption or regions, and no pixel."),
     "search": ("layercast.commands.search:search", "Find streams by what their captions say."),
+    "monitor": ("layercast.commands.monitor:monitor", "Print captions as they come, run a command on a match."),
     "serve": ("layercast.commands.serve:serve", "Offer streams to receivers."),
     "send": ("layercast.commands.send:send", "Send streams to a receiver that waits for them."),
     "receive": ("layercast.commands.receive:receive", "Fetch streams from a peer."),

@@ -103,6 +103,13 @@ class Shelf:
 
     def load(self) -> None:
         """Read the log up to its first bad record, and cut off what follows."""
+        good = self.look()
+        if good < self.log.stat().st_size:
+            with open(self.log, "r+b") as out:
+                out.truncate(good)
+
+    def look(self) -> int:
+        """Read the log up to its first bad record, which another program may be writing; how many bytes that is."""
         data = self.log.read_bytes()
         good = 0
         for stop, key, payload, complete in _records(data):
@@ -116,9 +123,7 @@ class Shelf:
                 self.items[key] = (payload, complete)
                 self._note(key, payload, complete)
             good = stop
-        if good < len(data):
-            with open(self.log, "r+b") as out:
-                out.truncate(good)
+        return good
 
     def _note(self, key: ItemKey, payload: bytes, complete: bool) -> None:
         with contextlib.suppress(FormatError):

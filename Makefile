@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 RUN := OMP_NUM_THREADS=2 OPENBLAS_NUM_THREADS=2
 
-.PHONY: help setup demo test lint types check proofs oneway fuzz identity identity-torch page page-test page-fuzz wheel clean
+.PHONY: help setup demo test lint types check proofs oneway fuzz identity identity-torch page page-test page-fuzz page-browser wheel clean
 
 help:
 	@echo "make demo    a photo arrives over three thin links; writes timeline.png"
@@ -16,6 +16,7 @@ help:
 	@echo "make identity  1,000 streams of PICTURES (a folder) by every runtime; make identity-torch: by TORCH (2.12.1), too"
 	@echo "make proofs  the long proofs, oneway and fuzz among them; many minutes"
 	@echo "make page    the decoder in JavaScript (needs node and npm); make page-test: it shows what Python's does"
+	@echo "make page-browser  it shows the same in Chromium"
 	@echo "make page-fuzz  200,000 hostile inputs to it; many minutes"
 	@echo "make lint    ruff; make types: mypy; make wheel: dist/*.whl"
 	@echo "make setup   .venv alone; make clean: remove .venv and all that was made"
@@ -93,6 +94,10 @@ page-test: page $(STREAMS)
 
 page-fuzz: page $(STREAMS)
 	@node tests/page/hostile.mjs $(STREAMS) $(ARGS)
+
+# The same pixels in Chromium, by the element <layer-cast>.
+page-browser: $(READY)
+	@LAYERCAST_STREAMS=20 $(RUN) $(BIN)/python -m pytest tests/browser/test_page.py $(ARGS)
 
 wheel: $(READY)
 	@$(BIN)/python -m build --wheel --no-isolation

@@ -25,7 +25,13 @@ const common = {
   legalComments: "none",
   loader: { ".wasm": "binary" },
 };
+// the worker uses the library's own file instead of a second copy
+const shared = {
+  name: "shared",
+  setup: ({ onResolve }) => onResolve({ filter: /^\.\/index$/ }, () => ({ path: "./layercast.js", external: true })),
+};
 await build({ ...common, entryPoints: { layercast: "src/index.ts" }, outdir: "bundle" });
+await build({ ...common, entryPoints: { element: "src/element.ts", worker: "src/worker.ts" }, outdir: "bundle", plugins: [shared] });
 await build({ ...common, entryPoints: { internals: "src/internals.ts" }, outdir: "build", minify: false });
 writeFileSync("bundle/SOURCES.sha256", sources());
 
@@ -41,7 +47,8 @@ if (options.weights) {
 
 /** What the bundle was made of, in the layout of sha256sum: tests see when it is older than that. */
 function sources() {
-  const folders = ["kernel", "src"].flatMap((folder) => readdirSync(folder).map((name) => `${folder}/${name}`));
+  const inside = (folder) => readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const folders = ["kernel", "src"].flatMap(inside).map((entry) => `${entry.parentPath}/${entry.name}`);
   const files = [...folders, "asconfig.json", "build.mjs", "package-lock.json", "package.json", "tsconfig.json"];
   const sum = (name) => createHash("sha256").update(readFileSync(name)).digest("hex");
   return files.sort().map((name) => `${sum(name)}  ${name}\n`).join("");

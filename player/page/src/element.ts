@@ -1,0 +1,173 @@
+// <layer-cast src="photo.lcast">: a stream as an image that sharpens while it arrives. The stream's caption is its text
+// for those who do not see it. Decoding and painting happen in a worker.
+//
+// Attributes: src; weights, the folder of the files of weights (default: weights/ beside this module); alt, instead of
+// the caption. Events: layercast-size, layercast-caption, layercast-progress (detail: bytes, total, exact), load, error.
+
+import type { Picture } from "./decoder";
+import type { Asked, Progress, Told } from "./messages";
+
+const elements = new Map<number, LayerCast>();
+let next = 1;
+let worker: Worker | undefined;
+
+function ask(message: Asked, transfer: Transferable[] = []): void {
+  if (!worker) {
+    worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+    worker.addEventListener("message", ({ data }: MessageEvent<Told>) => elements.get(data.id)?.hear(data));
+  }
+  worker.postMessage(message, transfer);
+}
+
+let sheet: CSSStyleSheet | undefined;
+
+function style(): CSSStyleSheet {
+  if (!sheet) {
+    sheet = new CSSStyleSheet(); // no inline style: a strict content-security policy allows this
+    sheet.replaceSync(":host { display: inline-block } :host([hidden]) { display: none } canvas { display: block; width: 100%; height: auto }");
+  }
+  return sheet;
+}
+
+/** The element. */
+export class LayerCast extends HTMLElement {
+  static readonly observedAttributes = ["src", "weights", "alt"];
+  #id = 0;
+  #root: ShadowRoot;
+  #caption: string | null = null;
+  #verified: boolean | null = null;
+  #progress: Progress = { bytes: 0, total: null, exact: 0 };
+  #size = { width: 0, height: 0 };
+  #questions = new Map<number, (picture: Picture | null) => void>();
+
+  constructor() {
+    super();
+    this.#root = this.attachShadow({ mode: "open" });
+    this.#root.adoptedStyleSheets = [style()];
+  }
+
+  /** The stream's own caption; null before it came. */
+  get caption(): string | null {
+    return this.#caption;
+  }
+
+  /** Whether the pixels are the source's to the last bit and their check says so; null without a check. */
+  get verified(): boolean | null {
+    return this.#verified;
+  }
+
+  get progress(): Progress {
+    return this.#progress;
+  }
+
+  /** Pixels of the picture; 0 before its header came. */
+  get naturalWidth(): number {
+    return this.#size.width;
+  }
+
+  get naturalHeight(): number {
+    return this.#size.height;
+  }
+
+  /** The picture as it is now, RGBA; null before its header came. */
+  pixels(): Promise<Picture | null> {
+    if (!this.#id) return Promise.resolve(null);
+    return new Promise((resolve) => {
+      const question = next++;
+      this.#questions.set(question, resolve);
+      ask({ ask: "pixels", id: this.#id, question });
+    });
+  }
+
+  connectedCallback(): void {
+    if (!this.#id) this.#open();
+  }
+
+  disconnectedCallback(): void {
+    this.#close();
+  }
+
+  attributeChangedCallback(name: string, before: string | null, after: string | null): void {
+    if (before === after) return;
+    if (name === "alt") this.#describe();
+    else if (this.isConnected) this.#open();
+  }
+
+  /** What the worker tells. */
+  hear(told: Told): void {
+    switch (told.tell) {
+      case "size":
+        this.#size = { width: told.width, height: told.height };
+        this.#send("layercast-size", this.#size);
+        break;
+      case "caption":
+        this.#caption = told.text;
+        this.#describe();
+        this.#send("layercast-caption", { text: told.text, guessed: told.guessed });
+        break;
+      case "painted":
+        this.#progress = { bytes: told.bytes, total: told.total, exact: told.exact };
+        this.#send("layercast-progress", this.#progress);
+        break;
+      case "pixels":
+        this.#questions.get(told.question)?.(told.picture);
+        this.#questions.delete(told.question);
+        break;
+      case "end":
+        this.#verified = told.verified;
+        this.#busy(false);
+        this.#send("load", { verified: told.verified });
+        break;
+      case "error":
+        this.#busy(false);
+        this.#send("error", { message: told.message });
+        break;
+    }
+  }
+
+  #open(): void {
+    this.#close();
+    const source = this.getAttribute("src");
+    if (!source) return;
+    const canvas = document.createElement("canvas");
+    this.#root.replaceChildren(canvas);
+    this.#id = next++;
+    elements.set(this.#id, this);
+    this.#describe();
+    this.#busy(true);
+    const weights = this.getAttribute("weights");
+    const folder = weights ? new URL(`${weights.replace(/\/$/, "")}/`, document.baseURI) : new URL("weights/", import.meta.url);
+    const offscreen = canvas.transferControlToOffscreen();
+    const url = new URL(source, document.baseURI).href;
+    ask({ ask: "open", id: this.#id, url, weights: folder.href, canvas: offscreen }, [offscreen]);
+  }
+
+  #close(): void {
+    if (!this.#id) return;
+    ask({ ask: "close", id: this.#id });
+    elements.delete(this.#id);
+    for (const resolve of this.#questions.values()) resolve(null);
+    this.#questions.clear();
+    this.#id = 0;
+    this.#caption = null;
+    this.#verified = null;
+    this.#size = { width: 0, height: 0 };
+    this.#progress = { bytes: 0, total: null, exact: 0 };
+  }
+
+  /** Text, never HTML. */
+  #describe(): void {
+    if (!this.hasAttribute("role")) this.setAttribute("role", "img");
+    this.setAttribute("aria-label", this.getAttribute("alt") ?? this.#caption ?? "a picture that is still arriving");
+  }
+
+  #busy(busy: boolean): void {
+    this.setAttribute("aria-busy", String(busy));
+  }
+
+  #send(type: string, detail: unknown): void {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
+
+if (!customElements.get("layer-cast")) customElements.define("layer-cast", LayerCast);

@@ -1,0 +1,25 @@
+// What the element and its worker say to each other. Every message names the picture it is about.
+
+import type { Picture } from "./decoder";
+
+/** From the page: open a stream and paint it onto `canvas`, close it, or hand its pixels over. */
+export type Asked =
+  | { readonly ask: "open"; readonly id: number; readonly url: string; readonly weights: string; readonly canvas: OffscreenCanvas }
+  | { readonly ask: "close"; readonly id: number }
+  | { readonly ask: "pixels"; readonly id: number; readonly question: number };
+
+/** What is to be seen now. `exact`: the share of the pixels that are the source's to the last bit. */
+export interface Progress {
+  readonly bytes: number;
+  readonly total: number | null;
+  readonly exact: number;
+}
+
+/** From the worker. `end`: the stream has come to its end, or broken off with an error. */
+export type Told =
+  | { readonly tell: "size"; readonly id: number; readonly width: number; readonly height: number }
+  | { readonly tell: "caption"; readonly id: number; readonly text: string; readonly guessed: boolean }
+  | ({ readonly tell: "painted"; readonly id: number } & Progress)
+  | { readonly tell: "pixels"; readonly id: number; readonly question: number; readonly picture: Picture | null }
+  | { readonly tell: "end"; readonly id: number; readonly verified: boolean | null }
+  | { readonly tell: "error"; readonly id: number; readonly message: string };

@@ -7,7 +7,10 @@ from transport.schedule import Key
 
 @dataclass(frozen=True, slots=True)
 class GroupStarted:
-    """Receiver: the first packet of a base came; `preamble` is what its sender gave for the group."""
+    """Receiver: the first packet of a base came; `preamble` is what its sender gave for the group.
+
+    Again for one with another preamble: one of the two was changed on the way, perhaps the first.
+    """
 
     group: int
     preamble: bytes

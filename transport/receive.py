@@ -229,7 +229,7 @@ class Receiver:
 
     def _handle_data(self, packet: wire.Data, now: float) -> None:
         group = packet.group
-        if packet.segments[0].cls == BASE and self._preambles[group] is None:
+        if packet.segments[0].cls == BASE and packet.preamble != self._preambles[group]:
             self._preambles[group] = packet.preamble
             self._started.append(GroupStarted(group, packet.preamble))
         for segment in packet.segments:

@@ -26,6 +26,7 @@ NAMES = {
     "repair": "repair",
     "scalability": "scalability",
     "sim": "simulator",
+    "soak": "soak",
     "speed": "speed",
     "startup": "startup",
     "transport": "transport",

@@ -92,6 +92,8 @@ class Unsealing:
     def next_event(self) -> Event | None:
         while not self._ready and (event := self._receiver.next_event()) is not None:
             if isinstance(event, GroupStarted):
+                if event.group in self._preambles and event.group not in self._unproved:
+                    continue  # an item has shown that the one we have is true
                 self._preambles[event.group] = event.preamble
                 self._unproved.add(event.group)
             elif isinstance(event, ItemReceived):

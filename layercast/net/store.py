@@ -21,7 +21,7 @@ from typing import BinaryIO
 import msgpack
 
 from codec.files import FileError, write_whole
-from codec.stream import FormatError
+from codec.stream import FormatError, parse_header
 from layercast.net.parcel import ABOUT, ORDER, About, ItemKey, parse_about, parse_order, stream_of
 from player.items import group_of
 from transport.control import Run, runs_of
@@ -56,8 +56,8 @@ class Shelf:
         self._note(key, payload, complete)
 
     def start(self, preamble: bytes) -> None:
-        """The group's preamble came (again)."""
-        if not self.preamble and preamble:
+        """The group's preamble came (again); one that was changed on the way gives way to the next."""
+        if preamble != self.preamble and not _is_header(self.preamble):
             self.preamble = preamble
             self._append(_PREAMBLE, preamble, True)
 
@@ -137,6 +137,14 @@ class Shelf:
             self._out = open(self.log, "ab", buffering=0)
         record = _RECORD.pack(key[0], complete, key[1], len(payload)) + payload
         self._out.write(record + zlib.crc32(record).to_bytes(_CRC, "big"))
+
+
+def _is_header(data: bytes) -> bool:
+    try:
+        parse_header(data)
+    except FormatError:
+        return False
+    return True
 
 
 def _records(data: bytes) -> Iterator[tuple[int, ItemKey, bytes | None, bool]]:

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.transport.pair import Pair, dropping, steady
-from transport import GroupStarted, Item, ItemDelivered, ItemDropped, ItemReceived, Policy, SenderConfig
-from transport.wire import Data, parse
+from transport import GroupStarted, Item, ItemDelivered, ItemDropped, ItemReceived, Policy, Receiver, SenderConfig
+from transport.wire import Data, Segment, parse
 
 GROUP = 0xCAFE0001
 HEADER = b"\xc1\x1a\x05\x02"
@@ -267,6 +267,15 @@ def test_cancel_and_forget() -> None:
     pair.receiver.forget(GROUP)
     pair.receiver.handle_datagram(pair.sent[0][0][1], pair.now)
     assert pair.receiver.next_event() == GroupStarted(GROUP, b"")
+
+
+def test_a_preamble_that_was_changed_on_the_way_does_not_shut_the_group_out() -> None:
+    receiver, item = Receiver(), (Segment(0, 0, 0, b"a dog", True),)
+    for preamble in (b"hxad", b"head", b"head"):
+        receiver.handle_datagram(Data(GROUP, item, preamble=preamble).encode(), 0.0)
+    events = [receiver.next_event() for _ in range(4)]
+    assert events[:2] == [GroupStarted(GROUP, b"hxad"), GroupStarted(GROUP, b"head")], "the next may be the true one"
+    assert isinstance(events[2], ItemReceived) and events[3] is None
 
 
 def test_callers_mistakes() -> None:

@@ -90,3 +90,16 @@ def test_two_streams_of_one_name_stand_side_by_side(tmp_path: Path) -> None:
 )
 def test_names_of_a_peer_are_made_harmless(name: str, safe: str) -> None:
     assert safe_name(name) == safe
+
+
+def test_a_header_that_was_changed_on_the_way_gives_way_to_the_next(tmp_path: Path) -> None:
+    packed = parcel.pack(streams()[0], "pier.lcast")
+    shelf = Store(tmp_path).shelf(packed.group)
+    changed = bytes([packed.preamble[0] ^ 0xFF]) + packed.preamble[1:]
+    for preamble in (changed, packed.preamble, changed):
+        shelf.start(preamble)
+    assert shelf.preamble == packed.preamble
+    shelf.close()
+    again = Store(tmp_path)
+    again.resume()
+    assert again.shelves[packed.group].preamble == packed.preamble

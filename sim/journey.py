@@ -17,7 +17,7 @@ from sim.packet import LinkEvent, Packet
 from sim.presets import Preset
 from sim.run import Arrival, Transfer
 from sim.scenario import SendPolicy, load_object
-from transport import BroadcastConfig, BroadcastSender, Item, Sender, SenderConfig
+from transport import PROTECT_ALL, BroadcastConfig, BroadcastSender, Item, Sender, SenderConfig
 from transport.repair import ONE_WAY, WITH_FEEDBACK
 
 STEP = 5.0
@@ -79,8 +79,8 @@ def make_sender(config: SenderConfig, policy: SendPolicy) -> Any:
         return load_object(policy.sender)(config)
     if config.feedback or config.policies is not None or config.rate is None:
         return Sender(config)
-    figures = (config.rate, config.packet_size, config.overhead, policy.loss, policy.burst)
-    return BroadcastSender(BroadcastConfig(*figures))
+    figures = BroadcastConfig(config.rate, config.packet_size, config.overhead, policy.loss, policy.burst)
+    return BroadcastSender(replace(figures, targets=PROTECT_ALL) if policy.protect_all else figures)
 
 
 def over_udp(load: Load, link: Preset, policy: SendPolicy, seed: int, until: float, record: bool = False) -> Journey:

@@ -4,7 +4,7 @@
 adapters. Imports none of the other packages, so anyone can use it for their own layered media.
 """
 
-from transport.broadcast import BroadcastConfig, BroadcastSender
+from transport.broadcast import PROTECT_ALL, BroadcastConfig, BroadcastSender
 from transport.control import NOTHING
 from transport.events import (
     Ended,
@@ -30,6 +30,7 @@ __all__ = [
     "BASE",
     "NOTHING",
     "ONE_WAY",
+    "PROTECT_ALL",
     "WITH_FEEDBACK",
     "BroadcastConfig",
     "BroadcastSender",

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 @one_way_option
 @click.option("--loss", type=click.FloatRange(0, 0.95), default=0.1, show_default=True, help="One way: share lost.")
 @click.option("--burst", type=click.FloatRange(min=1), metavar="N", help="One way: mean number lost in a row.")
+@click.option("--protect-all", is_flag=True, help="One way: repair for everything, not for what comes first alone.")
 @click.option("--name", metavar="CALLSIGN", default="", help="One way: who sends, said every ten minutes.")
 @click.option("--carousel", is_flag=True, help="One way: again and again, for those who come late.")
 @click.option("--json", "as_json", is_flag=True, help="Lines of JSON.")
@@ -72,6 +73,7 @@ def send(
     one_way: bool,
     loss: float,
     burst: float | None,
+    protect_all: bool,
     name: str,
     carousel: bool,
     as_json: bool,
@@ -108,7 +110,7 @@ def send(
     shots = None if source is None else Shots(source, every, if_changed, max_bytes)
     newest = camera is not None if newest_first is None else newest_first
     report = Report(as_json)
-    wishes = OneWay(loss, burst, name, carousel, newest)
+    wishes = OneWay(loss, burst, name, carousel, newest, protect_all)
     with logging_to(log_file, "send") as log:
         if folder is not None:
             why = _through_outbox(

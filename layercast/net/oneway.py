@@ -20,9 +20,10 @@ from layercast.net.fetch import Change, Fetch
 from layercast.net.parcel import Parcel
 from layercast.net.sealing import Unsealing
 from layercast.net.store import Store
-from transport import BroadcastConfig, BroadcastSender, Receiver, ReceiverConfig, packet_size, wire
+from transport import PROTECT_ALL, BroadcastConfig, BroadcastSender, Receiver, ReceiverConfig, packet_size, wire
 from transport.channels import Channel
 from transport.driver import Driver
+from transport.broadcast import TARGETS
 from transport.log import Log, Trace
 from transport.seal import SealKey
 from transport.symbols import Repair
@@ -60,6 +61,7 @@ class OneWay:
     name: str = ""
     carousel: bool = False
     newest_first: bool = False
+    protect_all: bool = False
 
 
 def broadcast_config(channel: Channel, link: Link, wishes: OneWay) -> BroadcastConfig:
@@ -75,6 +77,7 @@ def broadcast_config(channel: Channel, link: Link, wishes: OneWay) -> BroadcastC
         turns=None if wishes.carousel else 1,
         name=wishes.name,
         newest_first=wishes.newest_first,
+        targets=PROTECT_ALL if wishes.protect_all else TARGETS,
     )
 
 

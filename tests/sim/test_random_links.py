@@ -10,7 +10,7 @@ from sim.random_links import draw, trial
 from sim.subject import Subject
 from sim.timeline import load_of
 
-LINKS = 250
+LINKS = 150
 
 
 @pytest.fixture(scope="module")

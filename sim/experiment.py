@@ -20,6 +20,7 @@ from typing import Any
 
 import msgpack
 
+from sim.air import over_air
 from sim.journey import JOURNEYS
 from sim.measure import Judge, Row, measure
 from sim.packetlog import PacketLog
@@ -28,6 +29,7 @@ from sim.rates import WindowedRate
 from sim.rivals import layercast_stream, rival
 from sim.scenario import Scenario, load_object, read_scenario
 from sim.subject import Subject
+from sim.tables import WrongTable
 from sim.timeline import Timeline, load_of, of_journey
 
 OURS = "layercast"
@@ -97,15 +99,22 @@ def run_task(task: Task, tell: Callable[[str, float], None] = lambda what, share
     rows = []
     names = (OURS, *scenario.peers)
     for place, name in enumerate(names):
-        timeline = _ours(scenario, subject, task) if name == OURS else _theirs(name, scenario, subject, task)
-        row = Row(scenario.name, subject.name, task.seed, timeline.name, scenario.channel, dict(task.point))
-        row.beside = timeline.marks.pop("beside", None)
-        measure(row, timeline, scenario.looks, judge, carries, _part_of(tell, name, place, len(names)))
-        if row.beside is not None and timeline.times:
-            ours = row.held * 8 / timeline.times[-1]
-            row.fairness = ours / (ours + row.beside) if ours + row.beside else None
-        rows.append(row)
+        timelines = _ours(scenario, subject, task) if name == OURS else [_theirs(name, scenario, subject, task)]
+        for number, timeline in enumerate(timelines):
+            point = {**task.point, **_receiver_of(number, len(timelines))}
+            row = Row(scenario.name, subject.name, task.seed, timeline.name, scenario.channel, point)
+            row.beside = timeline.marks.pop("beside", None)
+            measure(row, timeline, scenario.looks, judge, carries, _part_of(tell, name, place, len(names)))
+            if row.beside is not None and timeline.times:
+                ours = row.held * 8 / timeline.times[-1]
+                row.fairness = ours / (ours + row.beside) if ours + row.beside else None
+            rows.append(row)
     return rows
+
+
+def _receiver_of(number: int, count: int) -> dict[str, Any]:
+    """Which receiver of a broadcast a row is of; the last has what all caught."""
+    return {} if count == 1 else {"receiver": "together" if number == count - 1 else number + 1}
 
 
 @lru_cache(maxsize=2)
@@ -113,10 +122,16 @@ def _subject(path: Path, caption: str | None) -> Subject:
     return Subject.load(path, caption)
 
 
-def _ours(scenario: Scenario, subject: Subject, task: Task) -> Timeline:
+def _ours(scenario: Scenario, subject: Subject, task: Task) -> list[Timeline]:
+    """One timeline, or that of each receiver of a broadcast and of all together."""
     if scenario.channel == "ideal":
-        return layercast_stream(subject, scenario.link, task.seed, scenario.until)
+        return [layercast_stream(subject, scenario.link, task.seed, scenario.until)]
     load = load_of(subject, scenario.policy.upto)
+    if scenario.receivers:
+        if task.logs is not None:
+            raise WrongTable(f"{scenario.name}: a broadcast's packets are not kept; leave --packets out")
+        way = (scenario.link, scenario.receivers, scenario.policy, task.seed, scenario.until)
+        return [of_journey(subject, load, journey) for journey in over_air(load, *way)]
     send = JOURNEYS[scenario.channel]
     journey = send(load, scenario.link, scenario.policy, task.seed, scenario.until, task.logs is not None)
     if task.logs is not None:
@@ -124,7 +139,7 @@ def _ours(scenario: Scenario, subject: Subject, task: Task) -> Timeline:
     timeline = of_journey(subject, load, journey)
     if journey.beside:
         timeline.marks["beside"] = sum(journey.beside) * 8 / journey.seconds
-    return timeline
+    return [timeline]
 
 
 def _theirs(name: str, scenario: Scenario, subject: Subject, task: Task) -> Timeline:

@@ -73,6 +73,14 @@ class LinkModel(AirLink):
             link.beside.append(GreedyFlow(clock, beside, self.delay))
         return link
 
+    def transmitting(self, clock: Clock, seed: int | str = 0) -> Link:
+        """What all receivers of a broadcast share of it: the rate and the queue."""
+        return Link(clock, [Bottleneck(self.transmitter(seed), self._queue())], seed, self.overhead)
+
+    def receiving(self, clock: Clock, seed: int | str = 0) -> Link:
+        """What each receiver of a broadcast has of its own: losses and delay."""
+        return Link(clock, self._path(), seed, overhead=0)
+
     def _queue(self) -> Queue:
         if self.line is not None:
             return self.line.make()

@@ -44,7 +44,7 @@ class LinkChannel:
         self.closed = "closed here"
 
 
-class _End:
+class SessionEnd:
     """A session on its channel: pumped when a datagram comes and when its timer is due."""
 
     def __init__(self, clock: Clock, session: Session, out: Link, back: Link, after: Callable[[], None]) -> None:
@@ -96,8 +96,8 @@ class Transfer:
         self.sender = sender or Sender(config or SenderConfig(packet_size=packet_size(link.rate), rate=link.rate))
         self.receiver = Receiver()
         self.arrivals: list[Arrival] = []
-        self._near = _End(self.clock, self.sender, self.forward, self.back, self._drain_sender)
-        self._far = _End(self.clock, self.receiver, self.back, self.forward, self._drain_receiver)
+        self._near = SessionEnd(self.clock, self.sender, self.forward, self.back, self._drain_sender)
+        self._far = SessionEnd(self.clock, self.receiver, self.back, self.forward, self._drain_receiver)
 
     def submit(self, group: int, preamble: bytes, items: list[Item]) -> None:
         """Queue a group at the present time."""

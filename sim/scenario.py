@@ -15,7 +15,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
 from importlib.resources import files
@@ -33,6 +33,7 @@ PEERS = ("progressive-jpeg", "jpeg2000", "thumbhash", "ssdv", "avif")
 """Peers that are known by name; `module:function` is one's own."""
 RATES = ("auto", "known", "estimated")
 DEFAULT_SECONDS = 600.0
+MOST_RECEIVERS = 256
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class Scenario:
         channel: of CHANNELS.
         seeds: one run each.
         until: seconds that a run lasts at most.
+        receivers: of a broadcast, each with its own losses and delay; none for one receiver.
         looks: times (seconds) at which the picture is looked at, ascending.
         peers: who else sends the same photo over the same link.
         vary: (key, values) of a sweep.
@@ -88,6 +90,7 @@ class Scenario:
     channel: str = "udp"
     seeds: tuple[int, ...] = (0,)
     until: float = DEFAULT_SECONDS
+    receivers: tuple[Preset, ...] = ()
     looks: tuple[float, ...] = ()
     peers: tuple[str, ...] = ()
     vary: tuple[tuple[str, tuple[Any, ...]], ...] = ()
@@ -133,9 +136,10 @@ def read_scenario(values: Mapping[str, Any], name: str, folder: Path, text: str 
     if link is None:
         table.fail("link", "is missing; say which: [link] with preset = NAME or rate = BIT/S")
     until = float(table.number("until", DEFAULT_SECONDS, above=0, high=1e8))
+    there = read_link(link, folder=folder)
     scenario = Scenario(
         name=table.text("name", Path(name).stem),
-        link=read_link(link, folder=folder),
+        link=there,
         values=values,
         folder=folder,
         about=table.text("about", ""),
@@ -145,6 +149,7 @@ def read_scenario(values: Mapping[str, Any], name: str, folder: Path, text: str 
         channel=table.text("channel", CHANNELS[0], CHANNELS),
         seeds=_seeds(table),
         until=until,
+        receivers=_receivers(table, there),
         looks=_looks(table, until),
         peers=_peers(table),
         vary=_vary(table),
@@ -152,11 +157,25 @@ def read_scenario(values: Mapping[str, Any], name: str, folder: Path, text: str 
     table.done()
     if scenario.channel in ANSWERED and not scenario.link.feedback:
         raise WrongTable(f"{name}: channel {scenario.channel} needs an answer; this link gives none (feedback = false)")
+    if scenario.receivers and (scenario.link.feedback or scenario.channel != CHANNELS[0]):
+        raise WrongTable(f"{name}: receivers of a broadcast do not answer; give link.feedback = false and channel udp")
     if len(scenario.captions) not in (0, len(scenario.images)):
         table.fail(
             "captions", f"are {len(scenario.captions)} for {len(scenario.images)} images; give one each, or none"
         )
     return scenario
+
+
+def _receivers(table: Table, link: Preset) -> tuple[Preset, ...]:
+    """How many, or a table of each with what is otherwise than on the link."""
+    given = table.take("receivers", [])
+    if isinstance(given, int) and not isinstance(given, bool) and 1 <= given <= MOST_RECEIVERS:
+        given = [{}] * given
+    tables = isinstance(given, list) and len(given) <= MOST_RECEIVERS and all(isinstance(each, dict) for each in given)
+    if not tables:
+        table.fail("receivers", f"is {given!r}; give how many, or a list of tables such as {{ loss = 0.3 }}")
+    like = replace(link, name="receiver", cross=0, back=None)
+    return tuple(read_link(Table(each, table.name, f"receivers {n}"), like=like) for n, each in enumerate(given, 1))
 
 
 def _images(table: Table, folder: Path) -> tuple[Path, ...]:

@@ -26,6 +26,8 @@ MAX_SOURCES: Final = 120
 """Packets in a block: so that its repair symbols suffice up to two thirds of loss."""
 SMALLEST_PIECE: Final = 24
 """Room below which it is not worth starting another piece in a packet."""
+LAST_SOURCES: Final = 40
+"""Of the last class, where it is protected: it is long, and what is missing of it shows until its block is complete."""
 FINEST: Final = 16
 """A class is cut into at most so many packets more than it needs."""
 FAR: Final = 4
@@ -205,7 +207,8 @@ def _code(
 ) -> tuple[list[Slot], list[Block]]:
     """A class as coded data packets and their blocks; each block's target is a share of the class's."""
     packed = _cheapest_packing(plan, items, deadlines, target, first_block)
-    most = most_sources(symbol_size(max(map(_body_size, packed))), MAX_SOURCES)
+    last = items[0].cls == CLASSES - 1
+    most = most_sources(symbol_size(max(map(_body_size, packed))), LAST_SOURCES if last else MAX_SOURCES)
     apart = [
         group[at : at + size]
         for _, run in groupby(packed, key=lambda packet: deadlines[packet[0].item.key])

@@ -21,9 +21,9 @@ from layercast.net.parcel import Parcel
 from layercast.net.sealing import Unsealing
 from layercast.net.store import Store
 from transport import PROTECT_ALL, BroadcastConfig, BroadcastSender, Receiver, ReceiverConfig, packet_size, wire
+from transport.broadcast import TARGETS
 from transport.channels import Channel
 from transport.driver import Driver
-from transport.broadcast import TARGETS
 from transport.log import Log, Trace
 from transport.seal import SealKey
 from transport.symbols import Repair

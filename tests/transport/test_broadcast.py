@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.transport.test_session import GROUP, HEADER, picture
 from transport import GroupStarted, Item, ItemDropped, ItemReceived, Receiver, SenderNamed
-from transport.broadcast import BroadcastConfig, BroadcastSender
+from transport.broadcast import PROTECT_ALL, TARGETS, BroadcastConfig, BroadcastSender
 from transport.channels import pump
 from transport.channels.memory import pair
 from transport.schedule import Key
@@ -292,3 +292,16 @@ def test_callers_mistakes() -> None:
         with pytest.raises(ValueError):
             BroadcastConfig(**{"rate": 1000, **config})  # type: ignore[arg-type]
     sender.handle_datagram(b"anything", 0.0)
+
+
+def test_everything_protected_arrives_whole_where_no_more_is_lost_than_expected() -> None:
+    items, count, runs = picture(12, 700), Counter[str](), 40
+    for name, targets in (("first", TARGETS), ("all", PROTECT_ALL)):
+        packets = [
+            data for _, data in sent_by(sender_of(BroadcastConfig(10_000, 120, loss=0.25, targets=targets), items))
+        ]
+        for seed in range(runs):
+            rng = random.Random(seed)
+            count[name] += caught([data for data in packets if rng.random() >= 0.2])[0] == whole(items)
+    assert count["first"] == 0, "a piece of the last class is always missing"
+    assert count["all"] >= 0.9 * runs

@@ -69,7 +69,7 @@ class QualityTable:
         """The same by decoding."""
         return _decibels(self._error(self._decode(held)))
 
-    def states(self, count: int = 40, seed: str = "states") -> list[dict[int, int]]:
+    def states(self, count: int, seed: str = "states") -> list[dict[int, int]]:
         """States as a lossy link leaves them, drawn: up to some item, with gaps, some items in part."""
         rng, found = Random(seed), []
         for _ in range(count):

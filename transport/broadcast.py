@@ -23,7 +23,7 @@ Targets = tuple[float | None, float | None, float | None, float | None]
 TARGETS: Targets = (0.9998, 0.997, 0.97, None)
 """Chance that all of a class arrives: so far above 99.9, 99 and 95% that a thousand runs show it. The last class goes
 once."""
-PROTECT_ALL: Targets = (*TARGETS[:3], 0.9)
+PROTECT_ALL: Targets = (*TARGETS[:3], 0.95)
 """The last class coded too: whole where no more is lost than was expected, for about as many bytes more as are lost."""
 
 
@@ -38,7 +38,8 @@ class BroadcastConfig:
         loss, burst: what is expected at each receiver: share of packets lost, 0 to less than 1; mean number lost in a
             row, None where each is lost by itself.
         receivers: redundancy for so many receivers that put together what they caught.
-        targets: for each class the chance that all of it arrives in one turn; None: sent once, unprotected.
+        targets: for each class the chance that all of it arrives in one turn, for the last that each block of it does;
+            None: sent once, unprotected.
         turns: how often all is sent; None: for ever, until the group is cancelled.
         base_every: seconds after which the base of a group goes again while it is being sent; None: not.
         name: the sender's name or call sign, "" for none; sent every `name_every` seconds and at the end.

@@ -205,7 +205,8 @@ def _base_slots(plan: Plan, preamble: bytes, items: Sequence[Item]) -> list[Slot
 def _code(
     plan: Plan, items: Sequence[Item], deadlines: dict[Key, float], target: float, first_block: int
 ) -> tuple[list[Slot], list[Block]]:
-    """A class as coded data packets and their blocks; each block's target is a share of the class's."""
+    """A class as coded data packets and their blocks; each block's target is a share of the class's, or for the last
+    class, whose blocks are of use one by one, that target itself."""
     packed = _cheapest_packing(plan, items, deadlines, target, first_block)
     last = items[0].cls == CLASSES - 1
     most = most_sources(symbol_size(max(map(_body_size, packed))), LAST_SOURCES if last else MAX_SOURCES)
@@ -223,7 +224,7 @@ def _code(
         made = [_data_slot(pieces, deadlines, (number, place)) for place, pieces in enumerate(packets)]
         bodies = [wire.Data(0, tuple(piece.segment for piece in pieces)).body() for pieces in packets]
         lead = packets[0][0].item
-        block = Block(lead.group, lead.cls, number, bodies, target ** (1 / len(apart)))
+        block = Block(lead.group, lead.cls, number, bodies, target if last else target ** (1 / len(apart)))
         slots += [Slot(s.data, block, 0, s.priority, s.deadline, s.keys, s.payload) for s in made]
         blocks.append(block)
     return slots, blocks

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 RUN := OMP_NUM_THREADS=2 OPENBLAS_NUM_THREADS=2
 
-.PHONY: help setup demo test lint types check proofs oneway soak fuzz identity identity-torch page page-test page-fuzz page-browser wheel clean
+.PHONY: help setup demo test lint types check proofs oneway soak netem fuzz identity identity-torch page page-test page-fuzz page-browser wheel clean
 
 help:
 	@echo "make demo    a photo arrives over three thin links; writes timeline.png"
@@ -13,6 +13,7 @@ help:
 	@echo "make check   what continuous integration runs: lint, types, tests"
 	@echo "make oneway  a thousand runs of each one-way case; minutes"
 	@echo "make soak    graceful degradation: PICTURES (a folder) over every link, 10,000 random links; an hour, resumes"
+	@echo "make netem   the link model beside the kernel's netem, in user-mode Linux; a minute"
 	@echo "make fuzz    200,000 hostile inputs over all parsers; many minutes"
 	@echo "make identity  1,000 streams of PICTURES (a folder) by every runtime; make identity-torch: by TORCH (2.12.1), too"
 	@echo "make proofs  the long proofs, oneway and fuzz among them; many minutes"
@@ -57,6 +58,10 @@ oneway: $(READY)
 # Each picture of the folder PICTURES over every link at many losses, then random links. Ctrl-C keeps what is done.
 soak: $(READY)
 	@$(RUN) $(BIN)/layercast bench soak $(PICTURES) --strict $(ARGS)
+
+# Needs Debian's user-mode-linux, kmod and iproute2; no root.
+netem: $(READY)
+	@$(RUN) $(BIN)/python -m pytest -m netem tests/net/test_netem.py $(ARGS)
 
 fuzz: $(READY)
 	@$(RUN) $(BIN)/python -m tests.fuzz.long $(ARGS)

@@ -78,6 +78,16 @@ class PacketLog:
         packets = [_packet(line, f"{path}: line {number}", sent) for number, line in enumerate(lines[1:], 2)]
         return cls(about, packets)
 
+    @property
+    def of_run(self) -> bool:
+        """Whether it is of a scenario that was run; `sim shell` keeps logs too."""
+        return "scenario" in self.about
+
+    @property
+    def channel(self) -> str:
+        """Of a run's scenario."""
+        return str({"channel": "udp", **self.about["scenario"], **self.about["point"]}["channel"])
+
     def events(self, way: str) -> list[LinkEvent]:
         """The log of one direction."""
         return [LinkEvent(time, what, p.number, p.size) for at, time, what, p in self.packets if at == way]

@@ -28,7 +28,7 @@ from sim.tables import Table, WrongTable
 
 CHANNELS = ("udp", "quic", "webrtc", "ideal")
 ANSWERED = ("quic", "webrtc")
-"""Channels that open by a handshake."""
+"""Channels that open by a handshake, and whose packets only their ends can read."""
 PEERS = ("progressive-jpeg", "jpeg2000", "thumbhash", "ssdv", "avif")
 """Peers that are known by name; `module:function` is one's own."""
 RATES = ("auto", "known", "estimated")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from codec import plan
 from codec.stream import Kind, read
 from player import Player
-from player.items import index_of, items_of
+from player.items import group_of, index_of, items_of
 from sim.journey import Journey, Load
 from sim.metrics import Picture
 from sim.subject import Subject, codec_digest
@@ -59,17 +59,18 @@ class Timeline:
 
 
 def load_of(subject: Subject, upto: str = plan.LAYERS[-1]) -> Load:
-    """A stream up to a layer as items of one group."""
-    _, chunks = read(subject.stream)
+    """A subject's stream up to a layer as items of one group."""
+    return load_of_stream(subject.stream, upto)
+
+
+def load_of_stream(stream: bytes, upto: str = plan.LAYERS[-1]) -> Load:
+    """The same of a stream. Raises FormatError if it is none."""
+    _, chunks = read(stream)
     wanted = {index_of(chunk.key) for chunk in plan.select(chunks, upto)}
-    preamble, items = items_of(subject.stream)
-    group = int.from_bytes(hashlib.sha256(subject.stream).digest()[:4], "big")
-    chosen = [item for item in items if item.index in wanted]
-    return Load(
-        group,
-        preamble,
-        [Item(group, i.cls, i.index, i.payload, i.priority, None, i.needs, i.may_cut, i.ends) for i in chosen],
-    )
+    preamble, items = items_of(stream)
+    group, chosen = group_of(stream), [item for item in items if item.index in wanted]
+    fields = [(i.cls, i.index, i.payload, i.priority, None, i.needs, i.may_cut, i.ends) for i in chosen]
+    return Load(group, preamble, [Item(group, *each) for each in fields])
 
 
 def of_journey(subject: Subject, load: Load, journey: Journey, name: str = "layercast") -> Timeline:

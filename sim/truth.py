@@ -1,7 +1,7 @@
 """The model beside real sockets: the same packets in virtual time, over a TUN link, through the kernel's own shaping.
 
-    probe_*     bare datagrams at given times                      ─► when each arrived
-    transfer_*  a stream by the real UDP channel and its sender    ─► when each item arrived
+    probe_*     bare datagrams at given times (`sim.netem`: in a kernel of its own)  ─► when each arrived
+    transfer_*  a stream by the real UDP channel and its sender                      ─► when each item arrived
 
 With `sim.wire` the one place here that reads clocks and sockets. Sending times are those that were measured, so that a
 busy machine that sends late is not taken for a wrong model. Arrivals are the kernel's own time stamps.
@@ -23,7 +23,7 @@ from typing import Any
 from sim.clock import Clock
 from sim.journey import Load
 from sim.link import LinkSpec
-from sim.wire import Wire, WireUnavailable
+from sim.wire import PRIORITY, Wire, WireUnavailable, be_punctual
 from transport import Item, ItemReceived, Receiver, Sender, SenderConfig, packet_size
 
 PORT, TOKEN = 4848, "a token for a comparison"
@@ -66,8 +66,9 @@ def _ignore(number: int) -> None:
 
 _SEND = """
 import json, os, socket, sys, time
+from sim.wire import PRIORITY, be_punctual
 host, port, schedule = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
-os.nice(-10)
+be_punctual(PRIORITY - 1)
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)
 start, sent = time.time() + 0.05, []
@@ -81,8 +82,9 @@ print(json.dumps(sent))
 """
 _TAKE = """
 import json, os, socket, struct, sys
+from sim.wire import PRIORITY, be_punctual
 host, port, quiet = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
-os.nice(-10)
+be_punctual(PRIORITY - 1)
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.setsockopt(socket.SOL_SOCKET, 35, 1)  # SO_TIMESTAMPNS
 s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
@@ -193,6 +195,13 @@ def probe_kernel(shaping: Sequence[str], schedule: Schedule, quiet: float = 3.0)
         return _probe(link.run_in, link.HOSTS, schedule, quiet)
 
 
+def probe_netem(cases: Sequence[tuple[str, Schedule]]) -> list[Probe]:
+    """Through netem in user-mode Linux, each case in turn. Raises NetemUnavailable."""
+    from sim.netem import run_netem
+
+    return [Probe(sent, arrived) for sent, arrived in run_netem(cases)]
+
+
 # --- a whole transfer ---
 
 
@@ -297,6 +306,7 @@ def _unpacked(text: str) -> tuple[Load, float]:
 
 def _main(words: Sequence[str]) -> None:
     """An end of `transfer_tun`."""
+    be_punctual(PRIORITY - 1)
 
     async def serve() -> None:
         load, rate = _unpacked(sys.stdin.readline())

@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from player import Player, items_of
-from player.items import group_of
+from player import Player
 from sim import progressive
 from sim.link import IP_UDP, LinkSpec
 from sim.metrics import Picture, psnr, ssimulacra2
 from sim.run import Transfer, reliable_stream
-from transport import GroupStarted, Item, ItemReceived, packet_size
+from sim.timeline import load_of_stream
+from transport import GroupStarted, ItemReceived, packet_size
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,19 +68,10 @@ def _digest(picture: Picture) -> bytes:
     return hashlib.sha256(picture.tobytes()).digest()
 
 
-def submit_stream(transfer: Transfer, data: bytes) -> int:
-    """Queue a `.lcast` stream for sending; its group. Raises FormatError if it is none."""
-    group = group_of(data)
-    preamble, items = items_of(data)
-    fields = [(i.cls, i.index, i.payload, i.priority, None, i.needs, i.may_cut, i.ends) for i in items]
-    transfer.submit(group, preamble, [Item(group, *each) for each in fields])
-    return group
-
-
 def watch_stream(data: bytes, link: LinkSpec, times: Sequence[float], seed: int = 0) -> list[View]:
-    """Send a stream over a link and look at each of `times` (ascending, seconds)."""
-    transfer = Transfer(link, seed)
-    submit_stream(transfer, data)
+    """Send a stream over a link and look at each of `times` (ascending, seconds). Raises FormatError if it is none."""
+    transfer, load = Transfer(link, seed), load_of_stream(data)
+    transfer.submit(load.group, load.preamble, load.items)
     arrivals = transfer.run(times[-1])
     player, taken, views = Player(), 0, []
     for time in times:

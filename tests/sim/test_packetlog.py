@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import codec
+from layercast.cli import cli
 from sim.journey import over_udp
 from sim.packetlog import PacketLog, WrongLog
 from sim.presets import parse
@@ -96,3 +98,17 @@ def test_what_is_no_log_is_told_with_its_line(log: PacketLog, tmp_path: Path, ch
     with pytest.raises(WrongLog, match=says) as error:
         PacketLog.load(tmp_path / "bad.jsonl")
     assert "bad.jsonl" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_what_cannot_be_replayed_is_told(log: PacketLog, tmp_path: Path) -> None:
+    other = tmp_path / "quic.jsonl"
+    PacketLog({**log.about, "point": {"channel": "quic"}}, log.packets).save(other)
+    done = CliRunner().invoke(cli, ["sim", "replay", str(other)])
+    assert done.exit_code == 1 and "only its two ends can read" in done.stderr and done.stderr.count("\n") == 1
+    done = CliRunner().invoke(cli, ["sim", "replay", str(other), "--pcap", str(tmp_path / "x.pcap")])
+    assert done.exit_code == 0 and (tmp_path / "x.pcap").stat().st_size > 1000
+    shell = tmp_path / "shell.jsonl"
+    PacketLog({"packetlog": 1}, log.packets).save(shell)
+    done = CliRunner().invoke(cli, ["sim", "replay", str(shell)])
+    assert done.exit_code == 1 and "packets of `sim shell`" in done.stderr
+    assert CliRunner().invoke(cli, ["sim", "trace", str(shell)]).exit_code == 0

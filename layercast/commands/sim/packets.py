@@ -30,11 +30,22 @@ def replay(log: str, image: str | None, caption: str | None, pcap: str | None, s
     """
     with telling(log):
         from sim.packetlog import PacketLog
+        from sim.scenario import ANSWERED as SEALED
 
         found = PacketLog.load(Path(log))
+    if not found.of_run:
+        raise Failure(
+            log, "holds packets of `sim shell`, no run; give --packets a name that ends in .pcap for a capture"
+        )
     if pcap is not None:
         save(pcap, found.pcap(side))
         click.echo(f"{pcap}: the datagrams at the {side}'s wire", err=as_json)
+    if found.channel in SEALED:
+        if pcap is None:
+            raise Failure(
+                log, f"was sent over {found.channel}, whose packets only its two ends can read; --pcap exports them"
+            )
+        return
     with telling(log):
         _replayed(found, log, image, caption, as_json)
 

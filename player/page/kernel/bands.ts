@@ -45,22 +45,45 @@ export function cell_band(
   cell: usize, plane: i32, role: i32, group: i32, o: i32, passes: i32, rows: i32, columns: i32, base: usize, stride: i32, to: usize,
 ): void {
   const side = side_of(group), begun = is_begun(passes, role, group, o);
-  let at = cell ? plane_of(cell, plane) + (<usize>(place_of(group) + o * side * side) << 1) : 0;
-  const signs = cell ? plane_of(cell, plane) + SIGN + <usize>(place_of(group) + o * side * side) : 0;
-  const step = <usize>stride << 2;
-  for (let y = 0; y < rows; y++, base += step >> 1, to += step, at += <usize>side << 1) {
-    for (let x = 0; x < columns; x++) {
+  const core = begun ? unchecked(CORES[(role * 6 + group) * 3 + o]) : 0;
+  const least = i32x4.splat(-core), most = i32x4.splat(core);
+  const first = place_of(group) + o * side * side, step = <usize>stride << 2;
+  let at = cell ? plane_of(cell, plane) + (<usize>first << 1) : 0;
+  let signs = cell ? plane_of(cell, plane) + SIGN + <usize>first : 0;
+  for (let y = 0; y < rows; y++, base += step >> 1, to += step, at += <usize>side << 1, signs += side) {
+    let x = 0;
+    for (; x + 4 <= columns; x += 4) {
+      const theirs = v128.load16x4_s(base + (<usize>x << 1));
+      let value = i32x4.shl(i32x4.sub(theirs, i32x4.max_s(i32x4.min_s(theirs, most), least)), 3);
+      if (cell && load<u64>(at + (<usize>x << 1))) {
+        const low = v128.load16x4_s(at + (<usize>x << 1)), high = v128.load16x4_s(at + (<usize>x << 1), HIGH);
+        const sign = i32x4.extend_low_i16x8_s(i16x8.extend_low_i8x16_s(v128.load32_zero(signs + x)));
+        value = i32x4.add(value, i32x4.mul(guessed(low, high), sign));
+      }
+      v128.store(to + (<usize>x << 2), value);
+    }
+    for (; x < columns; x++) {
       const theirs = <i32>load<i16>(base + (<usize>x << 1));
-      let value = (begun ? told(theirs, role, group, o) : theirs) << 3;
-      const low = cell ? <i32>load<i16>(at + (<usize>x << 1)) : 0;
-      if (low) {
-        const size = <i32>load<i16>(at + (<usize>x << 1), HIGH) - low;
-        const point = low >> 2 >= size ? 124 : low >> 1 >= size ? 118 : 108;
-        value += ((low << 3) + (((size - 1) * point) >> 5)) * <i32>load<i8>(signs + <usize>(y * side + x));
+      let value = (theirs - limited(theirs, core)) << 3;
+      if (cell) {
+        const low = i32x4.splat(<i32>load<i16>(at + (<usize>x << 1)));
+        const magnitude = guessed(low, i32x4.splat(<i32>load<i16>(at + (<usize>x << 1), HIGH)));
+        value += i32x4.extract_lane(magnitude, 0) * <i32>load<i8>(signs + x);
       }
       store<i32>(to + (<usize>x << 2), value);
     }
   }
+}
+
+// The likeliest magnitudes of low..high - 1 in eighths; 0 where low is 0.
+// @ts-ignore: decorator
+@inline function guessed(low: v128, high: v128): v128 {
+  const size = i32x4.sub(high, low), one = i32x4.splat(1);
+  const deep = i32x4.ge_s(i32x4.shr_s(low, 1), size), deeper = i32x4.ge_s(i32x4.shr_s(low, 2), size);
+  let point = v128.bitselect(i32x4.splat(118), i32x4.splat(108), deep);
+  point = v128.bitselect(i32x4.splat(124), point, deeper);
+  const above = i32x4.shr_s(i32x4.mul(i32x4.sub(size, one), point), 5);
+  return v128.and(i32x4.add(i32x4.shl(low, 3), above), i32x4.ne(low, i32x4.splat(0)));
 }
 
 /** Whether everything is known of a group of a plane of a cell whose passes are all made. */
@@ -131,6 +154,10 @@ export function filter_sums(low: usize, rows: i32, columns: i32, scratch: usize,
   high: i32; // rows of LH and HH
   narrow: i32; // columns of HL and HH
   inputs: usize; // i16[rows + 2][columns + 2][8]: a state
+  top: i32; // of the positions whose inputs the last call of filter_inputs changed: y0, y1, x0, x1
+  bottom: i32;
+  left: i32;
+  right: i32;
 }
 
 // @ts-ignore: decorator
@@ -138,12 +165,12 @@ export function filter_sums(low: usize, rows: i32, columns: i32, scratch: usize,
   return load<usize>(level.bands + (<usize>i << 2));
 }
 
-/** The network's inputs at one cell's positions y0..y1, x0..x1; whether any differs from what was there before. */
+/** The network's inputs at one cell's positions y0..y1, x0..x1; whether any differs from what was there before, and where. */
 export function filter_inputs(level: Level, group: i32, passes: i32, y0: i32, y1: i32, x0: i32, x1: i32): i32 {
   const flat = rate(top_of(0, group, 0), 25, 14, passes), wide = level.columns;
   const steep0 = rate(top_of(0, group, 0), 1, 10, passes), steep1 = rate(top_of(0, group, 1), 1, 10, passes);
   const steep2 = rate(top_of(0, group, 2), 1, 10, passes);
-  let changed = false;
+  let top = y1, bottom = y0, left = x1, right = x0;
   for (let y = y0; y < y1; y++) {
     let to = level.inputs + (<usize>((y + 1) * (wide + 2) + x0 + 1) << 4);
     for (let x = x0; x < x1; x++, to += 16) {
@@ -155,10 +182,18 @@ export function filter_inputs(level: Level, group: i32, passes: i32, y0: i32, y1
       if (x < level.narrow) seen(level, 0, y * level.narrow + x, steep0, to);
       if (y < level.high) seen(level, 1, y * wide + x, steep1, to);
       if (x < level.narrow && y < level.high) seen(level, 2, y * level.narrow + x, steep2, to);
-      if (v128.any_true(v128.xor(old, v128.load(to)))) changed = true;
+      if (!v128.any_true(v128.xor(old, v128.load(to)))) continue;
+      top = min(top, y);
+      bottom = y + 1;
+      left = min(left, x);
+      right = max(right, x + 1);
     }
   }
-  return changed ? 1 : 0;
+  level.top = top;
+  level.bottom = bottom;
+  level.left = left;
+  level.right = right;
+  return bottom > top ? 1 : 0;
 }
 
 // @ts-ignore: decorator
@@ -263,6 +298,31 @@ export function take_exact(mask: usize, n: i32, from: usize, to: usize): void {
   return <u8>min(max(value, 0), 255);
 }
 
+// Four pixels of three bytes of their colours.
+// @ts-ignore: decorator
+@inline function interleaved(red: v128, green: v128, blue: v128): v128 {
+  const two = i16x8.narrow_i32x4_s(red, green), third = i16x8.narrow_i32x4_s(blue, blue);
+  const bytes = i8x16.narrow_i16x8_u(two, third); // R R R R G G G G B B B B
+  return v128.shuffle<u8>(bytes, bytes, 0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11, 12, 13, 14, 15);
+}
+
+// @ts-ignore: decorator
+@inline function smooth_pixels(a: usize, b: usize, c: usize): v128 {
+  const luma = v128.load(a), orange = i32x4.shr_s(v128.load(b), 1), violet = i32x4.shr_s(v128.load(c), 1);
+  const middle = i32x4.sub(luma, violet), eight = i32x4.splat(8);
+  const red = i32x4.add(i32x4.add(middle, orange), eight), blue = i32x4.add(i32x4.sub(middle, orange), eight);
+  const green = i32x4.add(i32x4.add(luma, violet), i32x4.splat(6));
+  return interleaved(i32x4.shr_s(red, 3), i32x4.shr_s(green, 3), i32x4.shr_s(blue, 3));
+}
+
+// @ts-ignore: decorator
+@inline function exact_pixels(a: usize, b: usize, c: usize): v128 {
+  const orange = i32x4.shr_s(v128.load(b), 3), violet = i32x4.shr_s(v128.load(c), 3);
+  const middle = i32x4.sub(i32x4.shr_s(v128.load(a), 3), i32x4.shr_s(violet, 1));
+  const blue = i32x4.sub(middle, i32x4.shr_s(orange, 1));
+  return interleaved(i32x4.add(blue, orange), i32x4.add(violet, middle), blue);
+}
+
 /**
  * The picture u8[n][channels] of planes in eighths (four places). masks: of each plane, where its pixels are exact: 0
  * nowhere, 1 everywhere, else the place of u8[n].
@@ -277,7 +337,15 @@ export function shown(planes: usize, masks: usize, n: i32, channels: i32, out: u
   }
   const a = load<usize>(planes), b = load<usize>(planes, 4), c = load<usize>(planes, 8), d = load<usize>(planes, 12);
   const last = channels == 2 ? b : d;
-  for (let i: usize = 0; i < <usize>n; i++) {
+  let start: usize = 0;
+  if (channels == 3 && (all || none)) {
+    for (; start + 8 <= <usize>n; start += 4, out += 12) {
+      const at = start << 2;
+      const pixels = all ? exact_pixels(a + at, b + at, c + at) : smooth_pixels(a + at, b + at, c + at);
+      v128.store(out, pixels); // the last 4 bytes are written over
+    }
+  }
+  for (let i = start; i < <usize>n; i++) {
     const at = i << 2;
     let exact = all;
     if (!all && !none) {

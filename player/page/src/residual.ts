@@ -484,6 +484,18 @@ export class ResidualDecoder {
   }
 }
 
+/** Positions of a band: y0, y1, x0, x1, ends excluded. */
+type Box = readonly [number, number, number, number];
+
+const NOTHING: Box = [0, 0, 0, 0];
+const isEmpty = ([y0, y1, x0, x1]: Box) => y0 >= y1 || x0 >= x1;
+const meeting = (a: Box, b: Box): Box => [Math.max(a[0], b[0]), Math.min(a[1], b[1]), Math.max(a[2], b[2]), Math.min(a[3], b[3])];
+
+function joined(a: Box, b: Box): Box {
+  if (isEmpty(a)) return b;
+  return [Math.min(a[0], b[0]), Math.max(a[1], b[1]), Math.min(a[2], b[2]), Math.max(a[3], b[3])];
+}
+
 /** The filter over one group of luma: computed again only where its inputs have changed. */
 class Filter {
   #kernel: Kernel;
@@ -495,7 +507,7 @@ class Filter {
   #inputs: number;
   #moves: number;
   #level: number;
-  #valid: boolean[];
+  #stale: Box[]; // positions of each cell whose outcome is to be computed anew
 
   constructor(kernel: Kernel, layout: Layout, group: number, layers: readonly [Conv, Conv, Conv]) {
     this.#kernel = kernel;
@@ -505,8 +517,8 @@ class Filter {
     [this.#rows, this.#columns] = levelShape(layout.header.height, layout.header.width, group - 1);
     this.#inputs = this.#state(7);
     this.#moves = this.#state(3);
-    this.#level = kernel.take(32);
-    this.#valid = new Array<boolean>(layout.rows * layout.columns).fill(false);
+    this.#level = kernel.take(48);
+    this.#stale = Array.from({ length: layout.rows * layout.columns }, (_, cell) => this.#box(cell));
   }
 
   #state(channels: number): number {
@@ -528,15 +540,17 @@ class Filter {
       .set([low, sums, places, this.#rows, this.#columns, high - this.#rows, wide - this.#columns, this.#inputs]);
     const boxes = cells.map((_, cell) => this.#box(cell));
     boxes.forEach((box, cell) => {
-      if (call.filter_inputs!(this.#level, group, passes(cell), ...box)) this.#forgetAround(cell);
+      if (!call.filter_inputs!(this.#level, group, passes(cell), ...box)) return;
+      const changed = kernel.i32(this.#level, 12).subarray(8);
+      this.#forget(cell, [changed[0]! - 2, changed[1]! + 2, changed[2]! - 2, changed[3]! + 2]);
     });
     const first = this.#state(this.#layers[0].outputs);
     const second = this.#state(this.#layers[1].outputs);
     const layers = this.#layers.map((layer) => layer.place);
-    boxes.forEach((box, cell) => {
-      if (!active[cell] || this.#valid[cell]) return;
+    this.#stale.forEach((box, cell) => {
+      if (!active[cell] || isEmpty(box)) return;
       call.filter_network!(this.#level, ...layers, ...box, first, second, this.#moves);
-      this.#valid[cell] = true;
+      this.#stale[cell] = NOTHING;
     });
     boxes.forEach(([y0, , x0], cell) => {
       if (active[cell]) call.filter_move!(this.#level, cells[cell]!, group, passes(cell), this.#moves, y0, x0);
@@ -545,7 +559,7 @@ class Filter {
   }
 
   /** The positions of a cell: y0, y1, x0, x1. */
-  #box(cell: number): [number, number, number, number] {
+  #box(cell: number): Box {
     const side = sideOf(this.#group);
     const row = Math.floor(cell / this.#layout.columns);
     const column = cell - row * this.#layout.columns;
@@ -554,13 +568,17 @@ class Filter {
     return [start(row, this.#rows), end(row, this.#rows), start(column, this.#columns), end(column, this.#columns)];
   }
 
-  /** The layers reach two positions, so only into the next cells. */
-  #forgetAround(cell: number): void {
+  /** Outcomes within `box` are to be computed anew: what changed in a cell reaches only into the next ones. */
+  #forget(cell: number, box: Box): void {
     const { rows, columns } = this.#layout;
     const row = Math.floor(cell / columns);
     const column = cell - row * columns;
     for (let y = Math.max(0, row - 1); y <= Math.min(rows - 1, row + 1); y++) {
-      for (let x = Math.max(0, column - 1); x <= Math.min(columns - 1, column + 1); x++) this.#valid[y * columns + x] = false;
+      for (let x = Math.max(0, column - 1); x <= Math.min(columns - 1, column + 1); x++) {
+        const at = y * columns + x;
+        const part = meeting(box, this.#box(at));
+        if (!isEmpty(part)) this.#stale[at] = joined(this.#stale[at]!, part);
+      }
     }
   }
 }

@@ -222,7 +222,7 @@ function utf8(bytes: Uint8Array): string {
   }
 }
 
-/** Whether a payload is coded under the language model, whose weights it then needs. */
+/** Whether a caption's payload is coded under the language model, whose weights it then needs. */
 export function isCoded(payload: Uint8Array): boolean {
   return payload.length > 0 && payload[0]! > 1;
 }

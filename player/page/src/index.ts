@@ -3,6 +3,6 @@
 export { FormatError, Kind, parseHeader, read, StreamReader, type Chunk, type Header } from "./container";
 export { decode, Decoder, type Decoded, type Options, type Picture, type Rectangle } from "./decoder";
 export { weightsAt, Weights, type Loader } from "./weights";
-export type { Caption } from "./caption";
+export { isCoded, type Caption } from "./caption";
 export type { EdgeMap } from "./edges";
 export type { Region } from "./regions";

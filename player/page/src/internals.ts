@@ -1,7 +1,7 @@
 // What the golden vectors look into; no part of the package.
 
 export * from "./index";
-export { CaptionModel, isCoded, plainCaption } from "./caption";
+export { CaptionModel, plainCaption } from "./caption";
 export { SIZES } from "./container";
 export { decodeEdges } from "./edges";
 export { Kernel } from "./kernel";

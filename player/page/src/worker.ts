@@ -2,11 +2,14 @@
 //
 // What arrives while a picture is made waits for the next one, so a slow machine draws fewer pictures, not later ones.
 // Weights are fetched one file after the other: thumbnail, caption, network, residual. Until the network's are there the
-// thumbnail is shown alone.
+// thumbnail is shown alone, and the caption is read meanwhile; where they come at once the picture goes first.
 
-import { Decoder, Kind, StreamReader, Weights, weightsAt, type Caption, type Chunk } from "./index";
+import { Decoder, isCoded, Kind, StreamReader, Weights, weightsAt, type Caption, type Chunk } from "./index";
 import type { Asked, Told } from "./messages";
 
+const PATIENCE = 300; // milliseconds that the caption waits for the network's weights
+
+const pause = (time: number) => new Promise<false>((done) => setTimeout(done, time, false));
 const tell = (message: Told, transfer: Transferable[] = []) => postMessage(message, { transfer });
 const shelves = new Map<string, Weights>();
 const streams = new Map<number, Stream>();
@@ -28,6 +31,7 @@ class Stream {
   #bytes = 0;
   #total: number | null = null;
   #kinds = new Set<number>();
+  #coded = false; // whether the caption needs weights
   #fresh = false; // something came that is not shown yet
   #painting: Promise<void> | null = null;
   #caption: Caption | null = null;
@@ -93,6 +97,7 @@ class Stream {
     for (const chunk of chunks) {
       this.#decoder!.push(chunk);
       this.#kinds.add(chunk.kind);
+      this.#coded ||= chunk.kind === Kind.CAPTION && isCoded(chunk.payload);
       this.#fresh = true;
     }
     this.#paint().catch(() => undefined);
@@ -124,14 +129,17 @@ class Stream {
       await this.#weights.need(weights, "thumbnail");
       const preview = await decoder.preview();
       if (preview) this.#draw(preview, { x0: 0, y0: 0, x1: preview.width, y1: preview.height });
+      if (this.#coded) await this.#weights.need(weights, "caption");
+      const ready = this.#weights.need(weights, "latent").then(() => true);
+      if (!(await Promise.race([ready, pause(PATIENCE)]))) await this.#tellCaption(decoder);
+      await ready;
     }
-    if (this.#kinds.has(Kind.CAPTION)) await this.#tellCaption(decoder);
-    if (this.#kinds.has(Kind.LATENT)) await this.#weights.need(weights, "latent");
     const picture = await decoder.picture();
     const changed = decoder.takeChanged();
     if (changed) this.#draw(picture, changed);
     const exact = this.#kinds.has(Kind.RESIDUAL) ? await decoder.exactArea() : 0;
     tell({ tell: "painted", id: this.#id, bytes: this.#bytes, total: this.#total, exact });
+    await this.#tellCaption(decoder);
   }
 
   async #tellCaption(decoder: Decoder): Promise<void> {

@@ -1,10 +1,12 @@
 """The page's bundle is as new as what it is made of. (What it decodes: `make page-test`, with node.)"""
 
+import gzip
 import hashlib
 import re
 from pathlib import Path
 
 PAGE = Path(__file__).parents[2] / "player/page"
+BASE = Path(__file__).parents[2] / "codec/weights/base"
 FILES = ("asconfig.json", "build.mjs", "package-lock.json", "package.json", "tsconfig.json")
 
 
@@ -20,3 +22,16 @@ def test_the_bundle_loads_nothing_from_elsewhere() -> None:
     text = "".join(path.read_text() for path in sorted(PAGE.glob("bundle/*.js")))
     assert "Decoder" in text
     assert not re.search(r"https?://|\beval\b|new Function", text)
+
+
+def test_what_a_first_visit_costs() -> None:
+    def packed(*names: str) -> int:
+        files = [PAGE / "bundle" / name if name.endswith(".js") else BASE / f"{name}.safetensors" for name in names]
+        return sum(len(gzip.compress(path.read_bytes())) for path in files)
+
+    shell = packed("element.js", "worker.js", "layercast.js")
+    first = shell + packed("thumbnail")
+    texts = first + packed("caption", "edge_vq")
+    assert first <= 120_000
+    assert texts <= 700_000
+    assert texts + packed("latent", "residual", "residual_filter") <= 4_000_000

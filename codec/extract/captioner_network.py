@@ -123,6 +123,35 @@ class Captioner(nn.Module):
 
 
 @torch.no_grad()
+def evidence(model: Captioner, features: Tensor, sentences: list[list[int]]) -> list[float]:
+    """How much likelier each sentence is with the picture (features [CELLS,FEATURES]) than without one, in bits a word.
+
+    Above 0 the picture speaks for the sentence. Words that the vocabulary lacks say nothing.
+    """
+    words, followers = padded(sentences)
+    seen = [(k.expand(len(words), -1, -1, -1), v.expand(len(words), -1, -1, -1)) for k, v in model.look(features[None])]
+    chances = []
+    for shown in (seen, model.blind(len(words))):
+        logits, _ = model(words, shown)
+        losses = F.cross_entropy(logits.flatten(0, 1), followers.flatten(), reduction="none")
+        chances.append(-losses.view(followers.shape).sum(1))
+    gained = (chances[0] - chances[1]) / ((followers >= 0).sum(1) * math.log(2))
+    return [float(bits) for bits in gained]
+
+
+def padded(sentences: list[list[int]]) -> tuple[Tensor, Tensor]:
+    """(words from START on, the words that follow: -100 for none and for unknown ones), int64[n,longest+1]."""
+    longest = max(len(words) for words in sentences) + 1
+    before = torch.full((len(sentences), longest), END)
+    after = torch.full((len(sentences), longest), -100)
+    for i, words in enumerate(sentences):
+        before[i, : len(words) + 1] = torch.tensor([START, *words])
+        after[i, : len(words) + 1] = torch.tensor([*words, END])
+    after[after == UNKNOWN] = -100
+    return before, after
+
+
+@torch.no_grad()
 def beam(model: Captioner, features: Tensor, width: int = 5, plain: float = 0.7) -> list[tuple[float, list[int]]]:
     """The `width` most likely sentences of one picture (features [CELLS,FEATURES]), the best first.
 

@@ -38,7 +38,8 @@ from tqdm import tqdm
 from codec import models
 from codec.caption import encode
 from codec.extract.caption import grid_features
-from codec.extract.captioner import END, LONGEST, START, UNKNOWN, Captioner, Config, beam, sentence
+from codec.extract.captioner import sentence
+from codec.extract.captioner_network import END, LONGEST, START, UNKNOWN, Captioner, Config, beam, evidence, padded
 from codec.train.caption import normal, read
 from codec.train.caption_index import tar_pictures
 from codec.train.cider import Cider, bleu
@@ -111,18 +112,6 @@ class Corpus:
                 yield torch.from_numpy(cells.astype(np.float32)), [words for _, words in chosen], others
 
 
-def padded(sentences: list[list[int]]) -> tuple[Tensor, Tensor]:
-    """(words from START on, the words that follow; -100 behind the end), int64[n,longest+1]."""
-    longest = max(len(words) for words in sentences) + 1
-    before = torch.full((len(sentences), longest), END)
-    after = torch.full((len(sentences), longest), -100)
-    for i, words in enumerate(sentences):
-        before[i, : len(words) + 1] = torch.tensor([START, *words])
-        after[i, : len(words) + 1] = torch.tensor([*words, END])
-    after[after == UNKNOWN] = -100
-    return before, after
-
-
 def loss_of(model: Captioner, seen: list[tuple[Tensor, Tensor]], sentences: list[list[int]]) -> Tensor:
     before, after = padded(sentences)
     logits, _ = model(before, seen)
@@ -162,6 +151,22 @@ class Judge:
             name: [self.words[word] for word in beam(model, cells, width)[0][1]]
             for name, cells in zip(self.names, self.cells, strict=True)
         }
+
+    def told_apart(self, model: Captioner) -> float:
+        """How often a person's sentence gets more evidence from its own photo than one about another photo does."""
+        model.eval()
+        number = {word: i for i, word in enumerate(self.words)}
+        texts = [
+            [[number.get(word, UNKNOWN) for word in words[: LONGEST - 1]] for words in self.sentences[name]]
+            for name in self.names
+        ]
+        right, wrong = [], []
+        for i, cells in enumerate(self.cells):
+            own, other = texts[i], texts[(i + 1 + i % 7) % len(texts)]
+            bits = evidence(model, cells, own + other)
+            right += bits[: len(own)]
+            wrong += bits[len(own) :]
+        return float((np.array(right)[:, None] > np.array(wrong)).mean())
 
     def __call__(self, model: Captioner) -> dict[str, float]:
         found = self.found(model)
@@ -321,7 +326,7 @@ def main() -> None:
         model = Captioner(Config(words=len(corpus.words)))
         model.load_state_dict(torch.load(a.runs / f"captioner{which}.pt", weights_only=True)["model"])
         judge = Judge(a.data, a.runs, "test" if a.test else "dev", corpus.words)
-        print(json.dumps(judge(model)))
+        print(json.dumps(judge(model) | {"told apart (AUC)": judge.told_apart(model)}))
         for name, words in list(judge.found(model).items())[:20]:
             print(name, "|", sentence(words), "|", " ".join(judge.sentences[name][0]))
     else:

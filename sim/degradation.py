@@ -58,14 +58,14 @@ def lossy(preset: Preset, loss: float) -> Preset:
 def paced(preset: Preset, factor: float) -> Preset:
     """The preset, so many times as fast both ways, its packets as large as before."""
     back = paced(preset.back, factor) if preset.back is not None else None
-    changes = {"packet": preset.packet_size, "back": back}
+    preset = replace(preset, packet=preset.packet_size, back=back)
     if preset.lora is not None:  # the rate of its symbols follows the bandwidth
-        return replace(preset, lora=replace(preset.lora, bandwidth=preset.lora.bandwidth * factor), **changes)
+        return replace(preset, lora=replace(preset.lora, bandwidth=preset.lora.bandwidth * factor))
     fading = preset.fading and replace(
         preset.fading, median=preset.fading.median * factor, floor=preset.fading.floor * factor
     )
     rate = preset.link.rate * factor
-    return replace(preset, rate=rate, fading=fading, gap=preset.gap / factor, **changes)
+    return replace(preset, rate=rate, fading=fading, gap=preset.gap / factor)
 
 
 def looks_of(preset: Preset, size: int) -> tuple[float, ...]:

@@ -101,13 +101,18 @@ page-test: page $(STREAMS)
 	@node tests/page/vectors.mjs
 	@node tests/page/replay.mjs $(STREAMS)
 	@node tests/page/hostile.mjs $(STREAMS) --inputs 2000
+	@node tests/page/transport.mjs vectors
+	@node tests/page/transport.mjs hostile 20000
+	@LAYERCAST_PAGE=1 $(RUN) $(BIN)/python -m pytest tests/page/test_transport.py
 
 page-fuzz: page $(STREAMS)
 	@node tests/page/hostile.mjs $(STREAMS) $(ARGS)
+	@node tests/page/transport.mjs hostile 200000
 
-# The same pixels in Chromium, by the element <layer-cast>.
-page-browser: $(READY)
+# The same pixels in Chromium, by the element <layer-cast>; streams from `layercast serve`, over broken links.
+page-browser: $(READY) $(PAGE_READY)
 	@LAYERCAST_STREAMS=20 $(RUN) $(BIN)/python -m pytest tests/browser/test_page.py $(ARGS)
+	@node tests/page/browser.mjs
 
 wheel: $(READY)
 	@$(BIN)/python -m build --wheel --no-isolation

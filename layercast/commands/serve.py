@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +14,7 @@ from layercast.commands.secret import seal_options, token_option
 from layercast.commands.sources import Report, library_of
 
 if TYPE_CHECKING:
-    from layercast.net.endpoints import Address, Link
+    from layercast.net.endpoints import Address, Link, Web
     from layercast.net.library import Library
     from transport.channels import Channel
     from transport.limits import LimitsConfig
@@ -40,6 +41,8 @@ def _ways(command: Any) -> Any:
 @click.argument("sources", metavar="FILE_OR_FOLDER...", nargs=-1, required=True)
 @_ways
 @click.option("--listen", "at", metavar="HOST:PORT", default="0.0.0.0:4747", show_default=True, help="Where to listen.")
+@click.option("--page", is_flag=True, help="Serve a web page that plays them, too; it speaks WebRTC.")
+@click.option("--page-folder", metavar="FOLDER", help="Another page than the one that comes with layercast.")
 @click.option("--no-token", is_flag=True, help="Serve whoever comes.")
 @click.option("--max-sessions", type=click.IntRange(min=1), default=256, show_default=True, help="At once, in all.")
 @click.option("--max-per-peer", type=click.IntRange(min=1), default=16, show_default=True, help="At once, of one host.")
@@ -52,6 +55,8 @@ def serve(
     sources: tuple[str, ...],
     ways: str | None,
     at: str,
+    page: bool,
+    page_folder: str | None,
     no_token: bool,
     max_sessions: int,
     max_per_peer: int,
@@ -64,21 +69,40 @@ def serve(
     """Offer streams to whoever has the token: files, or all streams of a folder, also those that come later.
 
     A photo among the files is encoded first. Without a token a new one is made and shown.
+
+    With --page, a browser shows them: the line "open ..." says where. Its address holds the token behind a #, which a
+    browser does not send on.
     """
     from layercast.net.endpoints import parse
     from layercast.net.guard import limits_for
     from transport.token import make_token
 
+    wants_page = page or page_folder is not None
+    if wants_page and ways not in (None, "webrtc", "webrtcs"):
+        raise click.UsageError("--page goes with --webrtc or --webrtcs alone")
     try:
-        where = parse(f"{ways or 'udp'}://{at}")
+        where = parse(f"{ways or ('webrtc' if wants_page else 'udp')}://{at}")
     except ValueError as error:
         raise click.BadParameter(f"{at!r}: {error}", param_hint="--listen") from None
     library = library_of(sources, seal)
+    pages = _pages(library, page_folder, sealed=seal is not None) if wants_page else None
     secret = "" if no_token else token or make_token()
     limits = limits_for(max_sessions, max_per_peer)
     shown = secret if not token else ""
     with logging_to(log_file, "serve") as log:
-        until_interrupted(_serve(where, secret, link, library, Report(as_json), limits, log, shown))
+        until_interrupted(_serve(where, secret, link, library, Report(as_json), limits, log, shown, pages))
+
+
+def _pages(library: Library, folder: str | None, sealed: bool) -> Web:
+    from layercast.net.endpoints import Web
+    from layercast.net.glance import Glance
+    from layercast.net.page import FOLDER, Page, PageError
+
+    path = Path(folder) if folder is not None else FOLDER
+    try:
+        return Web(Page(path).attach, Glance(library, sealed).beside)
+    except (PageError, OSError) as error:
+        raise Failure("--page", str(error)) from None
 
 
 async def _serve(
@@ -90,6 +114,7 @@ async def _serve(
     limits: LimitsConfig,
     log: Log | None,
     shown: str,
+    pages: Web | None,
 ) -> str:
     from layercast.net.endpoints import listen
     from layercast.net.ends import Sending
@@ -121,13 +146,17 @@ async def _serve(
         task.add_done_callback(tasks.discard)
 
     try:
-        listening, at = await listen(where, token, link, accept, limits)
+        listening, at = await listen(where, token, link, accept, limits, pages)
     except (OSError, ValueError) as error:
         raise Failure(str(where), f"cannot be served ({error}); choose another --listen") from None
     names = len(library.names)
     report("serving", f"serving {names} stream{'s' * (names != 1)} on {at}", url=str(at), streams=names)
     if shown:
         click.echo(f"token: {shown}", err=True)
+    if pages is not None:
+        url = f"http{'s' * (at.scheme == 'webrtcs')}://{str(at).partition('://')[2].partition('?')[0]}/"
+        behind = f"#token={shown}" if shown else " (behind it, #token=, then the token)" if token else ""
+        report("page", f"open {url}{behind} in a browser", url=url)
     try:
         await asyncio.Event().wait()
     finally:

@@ -24,7 +24,10 @@ from transport.channels import Channel
 from transport.limits import LimitsConfig
 
 if TYPE_CHECKING:
+    from aiohttp import web
+
     from transport.channels.quic_base import Settings
+    from transport.channels.signalling import Beside
     from transport.channels.webrtc import WebRtcConfig
 
 PORT = 4747
@@ -68,6 +71,14 @@ class Link:
     rtt: float | None = None
     packet: int | None = None
     ice: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class Web:
+    """What else a server of WebRTC has over HTTP: routes to add, and what pages are told beside its answers."""
+
+    attach: Callable[[web.Application], None]
+    beside: Beside
 
 
 class Listening(Protocol):
@@ -147,11 +158,12 @@ async def listen(
     link: Link,
     accept: Callable[[Channel], None],
     limits: LimitsConfig | None = None,
+    pages: Web | None = None,
 ) -> tuple[Listening, Address]:
     """Take peers at an address: what closes it all, and the address as peers have to write it. Raises OSError.
 
     `limits`: how many sessions there may be, of one host and in all, how many bytes one may bring, how long it may be
-    silent; None: what each way allows by itself.
+    silent; None: what each way allows by itself. `pages`: with WebRTC alone.
     """
     config = limits or LimitsConfig(sessions=16, all_sessions=256)
     if at.scheme == "udp":
@@ -173,7 +185,7 @@ async def listen(
         channel = _open_pipe(at, link)
         accept(channel)
         return channel, at
-    return await _listen_webrtc(at, token, link, accept, config)
+    return await _listen_webrtc(at, token, link, accept, config, pages)
 
 
 async def _connect_webrtc(to: Address, token: str, link: Link) -> Channel:
@@ -190,7 +202,12 @@ async def _connect_webrtc(to: Address, token: str, link: Link) -> Channel:
 
 
 async def _listen_webrtc(
-    at: Address, token: str, link: Link, accept: Callable[[Channel], None], limits: LimitsConfig
+    at: Address,
+    token: str,
+    link: Link,
+    accept: Callable[[Channel], None],
+    limits: LimitsConfig,
+    pages: Web | None,
 ) -> tuple[Listening, Address]:
     from layercast.net.identity import certificate, certificate_file
     from transport.channels import signalling
@@ -206,8 +223,10 @@ async def _listen_webrtc(
             token,
             _webrtc(link, addresses=own),
             signalling.Limits(sessions=limits.all_sessions, sessions_per_host=limits.sessions),
+            beside=pages.beside if pages else None,
         ),
         tls,
+        pages.attach if pages else None,
     )
     return serving, replace(at, port=serving.port, pin=shown.fingerprint if shown else b"")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from layercast.net.endpoints import Link
 from layercast.net.feed import Feed, Find
@@ -10,7 +11,7 @@ from layercast.net.fetch import Change, Fetch, Region
 from layercast.net.parcel import Parcel
 from layercast.net.sealing import Unsealing
 from layercast.net.store import Store
-from transport import Receiver, ReceiverConfig, Sender, SenderConfig, packet_size
+from transport import WITH_FEEDBACK, Policy, Receiver, ReceiverConfig, Sender, SenderConfig, packet_size
 from transport.channels import Channel
 from transport.driver import Driver
 from transport.events import Event
@@ -28,6 +29,9 @@ LEAVE_AFTER = 3
 """Ends told (at once, after 1 s, after 2 more) before a sender that leaves by itself has left."""
 FIRST_RTT = 1.0
 """Seconds assumed of one."""
+_BASE, _STRUCTURE, _LATENT, _RESIDUAL = (replace(policy, code=False) for policy in WITH_FEEDBACK)
+UNCODED: tuple[Policy, Policy, Policy, Policy] = (_BASE, _STRUCTURE, _LATENT, _RESIDUAL)
+"""For receivers that cannot rebuild packets from repair symbols: what is lost is sent again."""
 FOREIGN = "the seal does not open: it was made with another key, or there is none"
 
 
@@ -56,6 +60,7 @@ class Sending:
             overhead=channel.overhead,
             rate=link.rate,
             initial_rtt=link.rtt if link.rtt is not None else FIRST_RTT,
+            policies=None if getattr(channel, "coded", True) else UNCODED,
             newest_first=newest_first,
             wait_for_request=True,
         )

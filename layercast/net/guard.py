@@ -43,6 +43,7 @@ class Guarded:
         self._clock = clock
         self.largest = channel.largest
         self.overhead = channel.overhead
+        self.coded = getattr(channel, "coded", True)
 
     @property
     def wake(self) -> Callable[[], None]:

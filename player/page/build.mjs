@@ -2,7 +2,7 @@
 
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { gzipSync } from "node:zlib";
@@ -30,9 +30,12 @@ const shared = {
   name: "shared",
   setup: ({ onResolve }) => onResolve({ filter: /^\.\/index$/ }, () => ({ path: "./layercast.js", external: true })),
 };
-await build({ ...common, entryPoints: { layercast: "src/index.ts" }, outdir: "bundle" });
+const library = { layercast: "src/index.ts", transport: "src/transport/index.ts" };
+const parts = { internals: "src/internals.ts", transport: "src/transport/internals.ts" };
+await build({ ...common, entryPoints: library, outdir: "bundle" });
 await build({ ...common, entryPoints: { element: "src/element.ts", worker: "src/worker.ts" }, outdir: "bundle", plugins: [shared] });
-await build({ ...common, entryPoints: { internals: "src/internals.ts" }, outdir: "build", minify: false });
+await build({ ...common, entryPoints: parts, outdir: "build", minify: false });
+await buildPage();
 writeFileSync("bundle/SOURCES.sha256", sources());
 
 if (options.weights) {
@@ -45,10 +48,24 @@ if (options.weights) {
   }
 }
 
+/** What `layercast serve --page` serves: a name holds the hash of its content, so that it may be kept for ever. */
+async function buildPage() {
+  rmSync("dist", { recursive: true, force: true });
+  cpSync("static", "dist", { recursive: true });
+  const entryPoints = ["src/page/main.ts", "src/page/page.css"];
+  const named = { outdir: "dist", entryNames: "[name]-[hash]", metafile: true };
+  const { metafile } = await build({ ...common, entryPoints, ...named });
+  let html = readFileSync("static/index.html", "utf8");
+  for (const [path, { entryPoint }] of Object.entries(metafile.outputs)) {
+    html = html.replaceAll(`{${entryPoint}}`, path.replace("dist/", ""));
+  }
+  writeFileSync("dist/index.html", html);
+}
+
 /** What the bundle was made of, in the layout of sha256sum: tests see when it is older than that. */
 function sources() {
   const inside = (folder) => readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-  const folders = ["kernel", "src"].flatMap(inside).map((entry) => `${entry.parentPath}/${entry.name}`);
+  const folders = ["kernel", "src", "static"].flatMap(inside).map((entry) => `${entry.parentPath}/${entry.name}`);
   const files = [...folders, "asconfig.json", "build.mjs", "package-lock.json", "package.json", "tsconfig.json"];
   const sum = (name) => createHash("sha256").update(readFileSync(name)).digest("hex");
   return files.sort().map((name) => `${sum(name)}  ${name}\n`).join("");

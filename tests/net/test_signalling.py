@@ -2,10 +2,11 @@
 
 import asyncio
 import hashlib
+import json
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +51,11 @@ def told(story: Story, tls: ssl.SSLContext | None = None, **options: Any) -> Non
     asyncio.run(run())
 
 
-async def post(url: str, body: bytes, **headers: str) -> tuple[int, str, Any]:
+async def post(url: str, body: bytes, path: str = "/webrtc", **headers: str) -> tuple[int, str, Any]:
     sent = {"Content-Type": SDP, "Authorization": f"Bearer {TOKEN}"} | {
         k.replace("_", "-"): v for k, v in headers.items()
     }
-    async with aiohttp.ClientSession() as session, session.post(url + "/webrtc", data=body, headers=sent) as response:
+    async with aiohttp.ClientSession() as session, session.post(url + path, data=body, headers=sent) as response:
         return response.status, await response.text(), response.headers
 
 
@@ -131,6 +132,32 @@ def test_secrets_stay_out_of_logs_errors_and_representations(caplog: pytest.LogC
 
     told(story)
     assert TOKEN not in caplog.text and secret.password not in repr(WebRtcConfig(ice_servers=(secret,)))  # type: ignore[operator]
+
+
+def test_a_page_is_told_more_beside_the_answer() -> None:
+    async def beside(query: Mapping[str, str]) -> dict[str, object]:
+        return {"name": query.get("name", ""), "n": 1}
+
+    async def story(url: str, serving: Serving, accepted: list[WebRtcChannel]) -> None:
+        for accept, coded in (("application/json", False), ("*/*", True)):
+            channel = WebRtcChannel(HERE)
+            offer = (await channel.make_offer()).encode()
+            status, text, headers = await post(url, offer, Accept=accept, path="/webrtc?name=a%20b")
+            assert status == 201 and headers["Cache-Control"] == "no-store"
+            if not coded:
+                assert headers["Content-Type"].startswith("application/json")
+                found = json.loads(text)
+                assert (found["name"], found["n"]) == ("a b", 1)
+                text = found["sdp"]
+            await channel.take_answer(text)
+            await channel.wait_open()
+            await until(lambda: accepted)
+            assert accepted.pop().coded is coded
+            channel.close()
+        assert (await post(url, b"v=0", Accept="application/json"))[0] == 400
+        assert (await post(url, b"", Accept="application/json", Authorization="Bearer no"))[0] == 401
+
+    told(story, beside=beside)
 
 
 def test_offers_that_are_none() -> None:

@@ -11,17 +11,18 @@ FILES = ("asconfig.json", "build.mjs", "package-lock.json", "package.json", "tsc
 
 
 def test_the_bundle_is_that_of_the_sources() -> None:
-    found = [*PAGE.glob("kernel/**/*"), *PAGE.glob("src/**/*"), *(PAGE / name for name in FILES)]
-    files = [path for path in found if path.is_file()]
+    folders = (path for name in ("kernel", "src", "static") for path in (PAGE / name).rglob("*"))
+    files = [path for path in (*folders, *(PAGE / name for name in FILES)) if path.is_file()]
     sums = {str(path.relative_to(PAGE)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     noted = dict(reversed(line.split("  ")) for line in (PAGE / "bundle/SOURCES.sha256").read_text().splitlines())
     assert noted == sums, "run `make page` and commit player/page/bundle"
 
 
 def test_the_bundle_loads_nothing_from_elsewhere() -> None:
-    text = "".join(path.read_text() for path in sorted(PAGE.glob("bundle/*.js")))
-    assert "Decoder" in text
-    assert not re.search(r"https?://|\beval\b|new Function", text)
+    made = [*PAGE.glob("bundle/*.js"), *PAGE.glob("dist/*")]
+    assert {path.suffix for path in made} >= {".js", ".html", ".css"}
+    for path in made:
+        assert not re.search(r"https?://|\beval\b|new Function", path.read_text()), path
 
 
 def test_what_a_first_visit_costs() -> None:
@@ -35,3 +36,11 @@ def test_what_a_first_visit_costs() -> None:
     assert first <= 120_000
     assert texts <= 700_000
     assert texts + packed("latent", "residual", "residual_filter") <= 4_000_000
+
+
+def test_the_page_holds_no_script_of_its_own() -> None:
+    text = (PAGE / "dist/index.html").read_text()
+    assert not re.search(r"<script(?! type=\"module\" src=)|<style|\son\w+=|style=|javascript:", text)
+    for name in re.findall(r'(?:src|href)="([^"]+)"', text):
+        if name != "data:,":
+            assert (PAGE / "dist" / name).is_file() and re.search(r"-[A-Z0-9]{8}\.", name)

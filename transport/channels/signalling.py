@@ -6,17 +6,19 @@
     ══════════════ ICE, DTLS, SCTP: not over HTTP ═══════► wait_open, accept(channel)
 
 One request opens a connection: both descriptions hold all candidates, so nothing follows. A page does the same with
-`fetch`, where its origin is allowed. Over plain HTTP whoever can read the way reads the token, and whoever can change
+`fetch`, where its origin is allowed; it may ask for JSON, which holds the answer as `sdp` and beside it whatever the
+application has to say at once. Over plain HTTP whoever can read the way reads the token, and whoever can change
 it takes the peer's place: networks that one trusts, or TLS.
 """
 
 import asyncio
 import hmac
 import ipaddress
+import json
 import logging
 import ssl
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -31,10 +33,14 @@ logger = logging.getLogger(__name__)
 
 PATH: Final = "/webrtc"
 SDP: Final = "application/sdp"
+JSON: Final = "application/json"
 PREFLIGHT_SECONDS: Final = "600"
 Tls = ssl.SSLContext | aiohttp.Fingerprint | bool
 """How a client knows the server: True for the authorities that this machine trusts, the SHA-256 of a certificate as
 `aiohttp.Fingerprint`, or a context."""
+
+Beside = Callable[[Mapping[str, str]], Awaitable[Mapping[str, object]]]
+"""What is told beside an answer in JSON, from the request's query: the peer's words, so check them."""
 
 
 class SignallingError(ConnectionError):
@@ -63,7 +69,8 @@ class Signalling:
     """The server's part: answers offers and hands each channel to `accept` once it is open.
 
     `attach` adds it to an aiohttp application that has other routes too; `serve` makes one that has none. An empty
-    token admits everybody. `origins` are those of pages that may ask, "*" for any.
+    token admits everybody. `origins` are those of pages that may ask, "*" for any. With `beside` whoever accepts JSON
+    gets it; such peers are pages, which cannot make use of coded repair.
     """
 
     def __init__(
@@ -73,12 +80,14 @@ class Signalling:
         config: WebRtcConfig | None = None,
         limits: Limits | None = None,
         origins: tuple[str, ...] = (),
+        beside: Beside | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self._accept = accept
         self._token = token.encode()
         self._config = config or WebRtcConfig()
         self._origins = origins
+        self._beside = beside
         self._sessions: Counter[str] = Counter()
         self._channels: set[WebRtcChannel] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -133,8 +142,11 @@ class Signalling:
         if len(body) > self.limits.body:
             return 413, f"an offer is at most {self.limits.body} B"
         channel = WebRtcChannel(self._config)
+        channel.coded = not self._wants_json(request)
         try:
             answer = await channel.make_answer(body.decode())
+            if self._beside is not None and not channel.coded:
+                answer = json.dumps({"sdp": answer, **await self._beside(request.query)}, separators=(",", ":"))
         except (SdpError, UnicodeDecodeError) as error:
             channel.close()
             return 400, f"no offer: {error if isinstance(error, SdpError) else 'not UTF-8'}"
@@ -173,13 +185,18 @@ class Signalling:
         same = hmac.compare_digest(given.strip().encode(errors="surrogateescape"), self._token)
         return same and scheme.lower() == "bearer"
 
+    def _wants_json(self, request: web.Request) -> bool:
+        return self._beside is not None and JSON in request.headers.get(hdrs.ACCEPT, "")
+
     def _leave(self, host: str) -> None:
         self._sessions[host] -= 1
         if not self._sessions[host]:
             del self._sessions[host]
 
     def _answer(self, request: web.Request, status: int, text: str = "") -> web.Response:
-        response = web.Response(status=status, text=text, content_type=SDP if status == 201 else "text/plain")
+        described = JSON if self._wants_json(request) else SDP
+        response = web.Response(status=status, text=text, content_type=described if status == 201 else "text/plain")
+        response.headers[hdrs.CACHE_CONTROL] = "no-store"
         if status == 401:
             response.headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
         origin = request.headers.get(hdrs.ORIGIN)
@@ -221,11 +238,19 @@ class Serving:
         await asyncio.shield(self._closing)
 
 
-async def serve(host: str, port: int, signalling: Signalling, tls: ssl.SSLContext | None = None) -> Serving:
+async def serve(
+    host: str,
+    port: int,
+    signalling: Signalling,
+    tls: ssl.SSLContext | None = None,
+    attach: Callable[[web.Application], None] | None = None,
+) -> Serving:
     """Answer offers at an address and port (0 for any); with `tls` (a certificate and its key, see `server_tls`) over
-    HTTPS. Raises OSError."""
+    HTTPS. `attach` adds other routes. Raises OSError."""
     app = web.Application(client_max_size=signalling.limits.body)
     signalling.attach(app)
+    if attach is not None:
+        attach(app)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:

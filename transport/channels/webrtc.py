@@ -107,6 +107,7 @@ class WebRtcChannel:
 
     Attributes:
         dropped: datagrams that came while too many waited for `receive`.
+        coded: whether the peer can make use of coded repair.
     """
 
     def __init__(self, config: WebRtcConfig | None = None) -> None:
@@ -115,6 +116,7 @@ class WebRtcChannel:
         self.overhead = DTLS_SCTP + UDP_IPV4 + RIDING
         self.wake: Callable[[], None] = nothing
         self.dropped = 0
+        self.coded = True
         self._inbox: deque[bytes] = deque()
         self._closed: str | None = None
         self._changed = asyncio.Event()

@@ -1,0 +1,77 @@
+"""What a page is told with the answer to its offer: of each stream its name, header, caption and thumbnail, so that
+they are on its screen before the channel is open. The channel then sends none of it again.
+
+    {"sdp": ..., "streams": [{"group", "name", "size", "header", "caption", "items": [[class, index, payload], ...]}]}
+
+Header and payloads are base64. `caption` is the caption as text, for a page that lacks the caption model yet and says
+so (`?caption=text`). Of sealed streams nothing is told but `sealed`, for a page cannot open them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode
+from collections.abc import Mapping
+from functools import lru_cache
+
+from codec import caption
+from codec.stream import FormatError, Kind, parse_header
+from layercast.net.library import Library
+from layercast.net.parcel import ABOUT, Parcel
+from player.items import index_of
+from transport import BASE
+
+MOST_BYTES = 2000
+"""Of headers and payloads in one answer: two seconds of a very thin link. The first stream is always there."""
+_CAPTION = (BASE, index_of((Kind.CAPTION, 0)))
+
+
+class Glance:
+    """The glances of a library's streams. `sealed`: payloads are, and nothing of them is told."""
+
+    def __init__(self, library: Library, sealed: bool = False) -> None:
+        self._library = library
+        self._sealed = sealed
+        self._text = lru_cache(maxsize=256)(_caption)
+
+    async def beside(self, query: Mapping[str, str]) -> dict[str, object]:
+        """What stands beside an answer: the streams of `name` ("" for all), as many as there is room for."""
+        if self._sealed:
+            return {"sealed": True}
+        plain = query.get("caption") == "text"
+        return await asyncio.to_thread(self._tell, query.get("name", ""), plain)
+
+    def _tell(self, name: str, plain: bool) -> dict[str, object]:
+        told: list[dict[str, object]] = []
+        room = MOST_BYTES
+        parcels = self._library.find(name) or []
+        for parcel in parcels:
+            room -= sum(len(item.payload) for item in parcel.items if item.cls == BASE) + len(parcel.preamble)
+            if room < 0 and told:
+                break
+            told.append(self._of(parcel, plain))
+        return {"streams": told, "count": len(parcels)}
+
+    def _of(self, parcel: Parcel, plain: bool) -> dict[str, object]:
+        about: dict[str, object] = {
+            "group": parcel.group,
+            "name": parcel.name,
+            "size": parcel.size,
+            "header": b64encode(parcel.preamble).decode(),
+        }
+        items = [item for item in parcel.items if item.cls == BASE and item.ends]
+        text = self._text(parcel) if plain else None
+        told = [[item.cls, item.index, b64encode(item.payload).decode()] for item in items if item.key[1:] != ABOUT]
+        return {**about, "items": told, **({} if text is None else {"caption": text})}
+
+
+def _caption(parcel: Parcel) -> str | None:
+    """The caption as text; None where there is none that can be read."""
+    for item in parcel.items:
+        if (item.cls, item.index) == _CAPTION:
+            try:
+                header, _ = parse_header(parcel.preamble)
+                return caption.decode(item.payload, header.weights, item.ends).text
+            except (FormatError, OSError):
+                return None
+    return None

@@ -1,0 +1,161 @@
+"""The web page that plays streams, served beside the route that answers its offers.
+
+    GET /                    the page; it, and nothing else, is asked for anew each time
+    GET /NAME-HASH.js ...    what the page is made of; a name holds the hash of its content, so it never changes
+    GET /weights             where they are: {"path": "weights/HASH/"}
+    GET /weights/HASH/SET/NAME.safetensors.gz    the codec's weights, of which the page takes what it needs
+
+All is public and the same for everybody, so it takes no token: the page sends its token with its offer, from the part
+of the URL behind `#`, which a browser keeps to itself.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import mimetypes
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from codec import models
+
+FOLDER: Final = Path(__file__).parents[2] / "player/page/dist"
+INDEX: Final = "index.html"
+POLICY: Final = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self' 'wasm-unsafe-eval'",  # the decoder is WebAssembly
+        "style-src 'self'",
+        "img-src 'self' blob: data:",
+        "connect-src 'self'",
+        "worker-src 'self'",
+        "manifest-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+HEADERS: Final = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+FOREVER: Final = "public, max-age=31536000, immutable"
+ANEW: Final = "no-cache"
+MAX_FILE: Final = 16 << 20
+MAX_FILES: Final = 256
+_HASHED = re.compile(r"-[A-Za-z0-9]{8,}\.[a-z0-9.]+$")
+_TYPES: Final = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".mjs": "text/javascript",
+    ".css": "text/css",
+    ".wasm": "application/wasm",
+    ".json": "application/json",
+    ".webmanifest": "application/manifest+json",
+    ".svg": "image/svg+xml",
+}
+_WORTH_PACKING = ("text/", "application/wasm", "application/json", "application/manifest", "image/svg")
+
+
+class PageError(ValueError):
+    """There is no page where one should be; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A file as it is served: its bytes, and gzipped where that pays."""
+
+    data: bytes
+    packed: bytes | None
+    type: str
+    cache: str
+    etag: str
+
+
+class Page:
+    """A built page, read into memory once: a request's path only chooses among what was there. Raises PageError."""
+
+    def __init__(self, folder: Path = FOLDER) -> None:
+        paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
+        if not (folder / INDEX).is_file():
+            raise PageError(f"there is no page in {folder}; build it with `make page`")
+        if len(paths) > MAX_FILES or any(path.stat().st_size > MAX_FILE for path in paths):
+            raise PageError(f"{folder} is no page: too many files, or too large ones")
+        self._assets = {f"/{path.relative_to(folder).as_posix()}": read_asset(path) for path in paths}
+        self._assets["/"] = self._assets.pop(f"/{INDEX}")
+        self._weights = lru_cache(maxsize=32)(_read_weights)
+
+    def attach(self, app: web.Application) -> None:
+        """Add the routes. The page learns from /weights where the weights are."""
+        app.router.add_get("/weights", self._where_weights_are)
+        app.router.add_get(rf"/weights/{weights_hash()}/{{set:\w+}}/{{name:\w+}}.safetensors.gz", self._weights_file)
+        for path, asset in self._assets.items():
+            app.router.add_get(path, _serving(asset))
+
+    async def _where_weights_are(self, request: web.Request) -> web.Response:
+        headers = {**HEADERS, hdrs.CACHE_CONTROL: ANEW}
+        return web.json_response({"path": f"weights/{weights_hash()}/"}, headers=headers)
+
+    async def _weights_file(self, request: web.Request) -> web.Response:
+        found = self._weights(request.match_info["set"], request.match_info["name"])
+        if found is None:
+            raise web.HTTPNotFound(headers=HEADERS)
+        return respond(request, found)
+
+
+def read_asset(path: Path) -> Asset:
+    """A file of the page."""
+    type_ = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    cache = FOREVER if _HASHED.search(path.name) else ANEW
+    return _asset(path.read_bytes(), type_, cache, type_.startswith(_WORTH_PACKING))
+
+
+def respond(request: web.Request, asset: Asset) -> web.Response:
+    """The answer to a GET or HEAD: 304 where the browser has it, gzipped where it takes that."""
+    headers = {**HEADERS, hdrs.CACHE_CONTROL: asset.cache, hdrs.ETAG: asset.etag, hdrs.VARY: "Accept-Encoding"}
+    if asset.etag in request.headers.get(hdrs.IF_NONE_MATCH, ""):
+        return web.Response(status=304, headers=headers)
+    data, charset = asset.data, "utf-8" if asset.type.startswith("text/") else None
+    if asset.packed is not None and "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, ""):
+        data = asset.packed
+        headers[hdrs.CONTENT_ENCODING] = "gzip"
+    return web.Response(body=data, headers=headers, content_type=asset.type, charset=charset)
+
+
+@cache
+def weights_hash() -> str:
+    """Changes when any file of weights does."""
+    return hashlib.sha256(models.SUMS.read_bytes()).hexdigest()[:16]
+
+
+def _serving(asset: Asset) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def serve(request: web.Request) -> web.Response:
+        return respond(request, asset)
+
+    return serve
+
+
+def _asset(data: bytes, type_: str, cache: str, pack: bool) -> Asset:
+    packed = gzip.compress(data, 9, mtime=0) if pack else None
+    if packed is not None and len(packed) >= len(data):
+        packed = None
+    return Asset(data, packed, type_, cache, f'"{hashlib.sha256(data).hexdigest()[:16]}"')
+
+
+def _read_weights(set_: str, name: str) -> Asset | None:
+    """A file of weights, gzipped as the page expects it; None for one that there is not."""
+    if set_ not in models.SETS.values() or name not in {
+        path.stem for path in (models.FOLDER / set_).glob("*.safetensors")
+    }:
+        return None
+    data = gzip.compress((models.FOLDER / set_ / f"{name}.safetensors").read_bytes(), 9, mtime=0)
+    return _asset(data, "application/gzip", FOREVER, pack=False)

@@ -1,0 +1,4 @@
+// All parts by themselves, for tests.
+
+export { encode, parse } from "./wire";
+export * from "./index";

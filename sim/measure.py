@@ -44,22 +44,43 @@ class Judge:
 
     def quality(self, timeline: Timeline, state: int) -> Quality | None:
         """Quality of a state; None if it shows nothing."""
-        if state < 0:
-            return None
-        name = hashlib.sha256(f"{self._subject.fingerprint} {timeline.keys[state]} {_RULES}".encode()).hexdigest()
-        path = self._keep / name[:2] / name
-        if path.is_file():
-            kept = json.loads(path.read_text())
+        kept, path = self._kept(timeline, state, "")
+        if kept is not _UNKNOWN:
             return Quality(*kept) if kept else None
         picture = timeline.paint(state)
         found = None if picture is None else self._measure(picture)
         keep_file(path, json.dumps(found).encode())
         return found
 
+    def features(self, timeline: Timeline, state: int) -> float | None:
+        """Feature distance of a state alone, which takes half the time; None if it shows nothing."""
+        whole, _ = self._kept(timeline, state, "")
+        if whole is not _UNKNOWN:
+            return float(whole[2]) if whole else None
+        kept, path = self._kept(timeline, state, " features")
+        if kept is not _UNKNOWN:
+            return None if kept is None else float(kept)
+        picture = timeline.paint(state)
+        found = None if picture is None else feature_distance(self._subject.picture, picture)
+        keep_file(path, json.dumps(found).encode())
+        return found
+
+    def _kept(self, timeline: Timeline, state: int, what: str) -> tuple[Any, Path]:
+        """What the disk holds of a state, _UNKNOWN if nothing, and where it does."""
+        if state < 0:
+            return None, self._keep
+        key = f"{self._subject.fingerprint} {timeline.keys[state]} {_RULES}{what}"
+        name = hashlib.sha256(key.encode()).hexdigest()
+        path = self._keep / name[:2] / name
+        return (json.loads(path.read_text()) if path.is_file() else _UNKNOWN), path
+
     def _measure(self, picture: Picture) -> Quality:
         self.measured += 1
         reference = self._subject.picture
         return Quality(psnr(reference, picture), ssimulacra2(reference, picture), feature_distance(reference, picture))
+
+
+_UNKNOWN: Any = object()
 
 
 _RULES = 1  # counts up when a measure changes, so that nothing kept is taken for it
@@ -84,6 +105,7 @@ class Row:
         area: mean SSIMULACRA2 (what is below 0, and nothing at all, count as 0) over the looks: over the logarithm of
             the time, as the looks stand.
         regressions: looks at which the picture was worse than at the one before.
+        needed: bytes of use when it was first recognisable.
         size, held: bytes of the whole, and of use at the end.
         wire, back, arrived: bytes on the wire there, back, and of those there what arrived.
         goodput: bits of use at the end over those that the link could have carried by then, 0 to 1.
@@ -102,6 +124,7 @@ class Row:
     looks: list[Look] = field(default_factory=list)
     area: float | None = None
     regressions: int | None = None
+    needed: int | None = None
     size: int = 0
     held: int = 0
     wire: int = 0
@@ -180,9 +203,10 @@ def _judge(row: Row, timeline: Timeline, judge: Judge) -> None:
     scores = [score_of(look.quality) for look in row.looks]
     row.area = sum(scores) / len(scores)
     row.regressions = sum(after < before - SLACK for before, after in pairwise(scores))
-    for mark, good in (("colour", _is_shown), ("recognisable", _is_recognisable)):
-        if mark not in row.times and (state := _first(row, timeline, judge, good)) is not None:
+    for mark, worst in (("colour", math.inf), ("recognisable", RECOGNISABLE)):
+        if mark not in row.times and (state := _first(row, timeline, judge, worst)) is not None:
             row.times[mark] = timeline.times[state]
+            row.needed = timeline.held[state] if mark == "recognisable" else row.needed
 
 
 def score_of(quality: Quality | None) -> float:
@@ -190,27 +214,21 @@ def score_of(quality: Quality | None) -> float:
     return max(quality.ssimulacra2, 0.0) if quality is not None and not math.isnan(quality.ssimulacra2) else 0.0
 
 
-def _is_shown(quality: Quality | None) -> bool:
-    return quality is not None
-
-
-def _is_recognisable(quality: Quality | None) -> bool:
-    return quality is not None and quality.features <= RECOGNISABLE
-
-
-def _first(row: Row, timeline: Timeline, judge: Judge, good: Callable[[Quality | None], bool]) -> int | None:
-    """The first state that is good, by halving between the last look that was not and the first that was.
+def _first(row: Row, timeline: Timeline, judge: Judge, worst: float) -> int | None:
+    """The first state of at most this feature distance, by halving between the last look that was not and the first
+    that was.
 
     Between two looks what was good is taken to stay so.
     """
     before = -1
     for look in row.looks:
         after = timeline.state(look.time)
-        if not good(look.quality):
+        if look.quality is None or not look.quality.features <= worst:
             before = after
             continue
         while after - before > 1:
             middle = (before + after) // 2
-            before, after = (before, middle) if good(judge.quality(timeline, middle)) else (middle, after)
+            found = judge.features(timeline, middle)
+            before, after = (middle, after) if found is None or found > worst else (before, middle)
         return after
     return None

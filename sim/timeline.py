@@ -8,6 +8,7 @@ packets that stand alone ─► of_subsets ─┘
 from __future__ import annotations
 
 import hashlib
+import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -182,20 +183,26 @@ def of_prefixes(
     decode: Callable[[bytes], Picture | None],
     first: bytes = b"",
     shown_first: Picture | None = None,
+    coarse: bool = False,
 ) -> Timeline:
     """A file that comes in order: what its first bytes show. A thumbnail may go before it.
 
-    arrived: (seconds, bytes so far) of `first + data`. Marks: all, when the file is whole; the thumbnail's colour.
+    arrived: (seconds, bytes so far) of `first + data`. coarse: show what up to 4% more bytes would, which is kind, so
+    that links share what was measured. Marks: all, when the file is whole; the thumbnail's colour.
     """
-    base = hashlib.sha256(name.encode() + first + data).hexdigest()[:32]
+    whole = len(first) + len(data)
+    counts = [_rounded_up(held - len(first), len(data)) if coarse else held - len(first) for _, held in arrived]
+    begins = _begins(data, decode) if first else 0
+    base, before = hashlib.sha256(data).hexdigest()[:32], hashlib.sha256(first).hexdigest()[:32]
 
     def paint(state: int) -> Picture | None:
-        if state < 0 or arrived[state][1] < len(first):
+        if state < 0 or counts[state] < 0:
             return None
-        shown = decode(data[: arrived[state][1] - len(first)])
-        return shown if shown is not None else shown_first
+        return shown_first if counts[state] < begins else decode(data[: counts[state]])
 
-    whole = len(first) + len(data)
+    def key(count: int) -> str:
+        return f"{before}{max(min(count, 0), -1):032x}" if count < begins else f"{base}{count:032x}"
+
     marks = {}
     for mark, size in (("colour", len(first)), ("all", whole)):
         if size:
@@ -205,11 +212,31 @@ def of_prefixes(
         name,
         [time for time, _ in arrived],
         [held for _, held in arrived],
-        [f"{base}{held:032x}" for _, held in arrived],
+        [key(count) for count in counts],
         paint,
         marks,
         size=whole,
     )
+
+
+STEPS_PER_OCTAVE = 16
+
+
+def _rounded_up(count: int, most: int) -> int:
+    """The next of steps of 4%, at most `most`; what is 0 or less stays."""
+    if count <= 0:
+        return count
+    step = math.ceil(STEPS_PER_OCTAVE * math.log2(count) - 1e-9)
+    return min(max(count, math.ceil(2 ** (step / STEPS_PER_OCTAVE))), most)
+
+
+def _begins(data: bytes, decode: Callable[[bytes], Picture | None]) -> int:
+    """The bytes from which on a file shows anything, by halving."""
+    low, high = 0, len(data)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if decode(data[:middle]) is not None else (middle + 1, high)
+    return low
 
 
 def of_subsets(

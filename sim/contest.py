@@ -23,7 +23,7 @@ from sim.scenario import PEERS
 
 PAYLOADS = (100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
 """A link is looked at when so many bytes could have come, headers beside, and nothing lost."""
-LOSSES = (0.02, 0.05, 0.1, 0.2, 0.4)
+LOSSES = (0.02, 0.1, 0.3)
 LOSSY = ("gprs", "packet-radio-9600")
 """Links that are tried with each of LOSSES, too: one with an answer, one without."""
 THIN = 100_000.0

@@ -141,7 +141,7 @@ def _goals(said: Report, found: Sequence[Standing], links: Sequence[Entry]) -> N
 @click.command("rivals", short_help="Every link beside every peer: who shows a picture first.")
 @click.option("--links", metavar="A,B", help="Only these presets.  [default: all]")
 @click.option("--peers", metavar="A,B", help="Only these peers.  [default: all]")
-@click.option("--seeds", type=click.IntRange(1), default=2, show_default=True, help="Runs where chance is at work.")
+@click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Runs where chance is at work.")
 @click.option("--match", default="*", help="Only file names of this pattern.")
 @click.option("--images", type=click.IntRange(1), default=4, show_default=True, help="Pictures of the folder.")
 @click.option("--resume", is_flag=True, help="Keep the runs that the output folder holds, do the others.")

@@ -20,6 +20,8 @@ def test_the_usual_links_are_there() -> None:
     for preset in found.values():
         assert Sender(preset.config()).idle and preset.about and len(preset.source) > 20
         assert {name for name in preset.approximate if not hasattr(preset, name)} == set()
+        assert preset.packet is not None, preset.name
+    assert "rtt" in found["nb-iot"].approximate and "rtt" in found["iridium-certus-100"].approximate
 
 
 def test_well_known_figures() -> None:

@@ -21,7 +21,7 @@ from sim.presets import Preset, presets
 from sim.run import IdealStream
 from sim.scenario import PEERS
 
-PAYLOADS = (100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
+PAYLOADS = (300, 1_000, 3_000, 10_000, 30_000)
 """A link is looked at when so many bytes could have come, headers beside, and nothing lost."""
 LOSSES = (0.02, 0.1, 0.3)
 LOSSY = ("gprs", "packet-radio-9600")
@@ -32,11 +32,13 @@ THIN = 100_000.0
 
 @dataclass(frozen=True)
 class Entry:
-    """A link of the contest. `link`: its table in a scenario; `preset`: what that gives."""
+    """A link of the contest. `link`: its table in a scenario; `preset`: what that gives; `areas`: whether areas are
+    measured, too."""
 
     name: str
     link: Mapping[str, Any]
     preset: Preset
+    areas: bool = True
 
     @property
     def thin(self) -> bool:
@@ -52,14 +54,23 @@ def entries(names: Sequence[str] = (), losses: Sequence[float] = LOSSES) -> list
         found.append(Entry(name, {"preset": name}, preset))
         for loss in losses if name in LOSSY else ():
             table = {"preset": name, "loss": loss}
-            found.append(Entry(f"{name}, {loss:.0%} lost", table, replace(preset, loss=loss)))
+            found.append(Entry(f"{name}, {loss:.0%} lost", table, replace(preset, loss=loss), areas=False))
     return found
 
 
 def looks(preset: Preset, seed: int = 0) -> list[float]:
     """Seconds until the link could have carried each of PAYLOADS, nothing lost, nobody beside."""
     clean = replace(
-        preset.link, delay=0.0, delays=None, jitter=0.0, loss=0.0, burst=None, states=None, drops=(), outages=(), cross=0
+        preset.link,
+        delay=0.0,
+        delays=None,
+        jitter=0.0,
+        loss=0.0,
+        burst=None,
+        states=None,
+        drops=(),
+        outages=(),
+        cross=0,
     )
     stream = IdealStream(bytes(PAYLOADS[-1]), clean, preset.packet_size, seed)
     stream.run(math.inf)
@@ -86,7 +97,7 @@ def tasks(
                 "peers": list(peers),
             }
             for seed in range(seeds if _is_random(entry.preset) else 1):
-                found.append(Task(values, ".", {}, image, seed))
+                found.append(Task(values, ".", {}, image, seed, areas=entry.areas))
     return found
 
 
@@ -106,8 +117,8 @@ class Standing:
         sooner: median over the runs of how many times sooner ours was, delay left out; below 1 is a loss.
         worst: the smallest of these.
         won, runs: in how many of them ours was first, or both were at the same time.
-        area_ours, area_theirs: means of the area under SSIMULACRA2.
-        area_won: in how many runs ours was the larger, or equal.
+        area_ours, area_theirs: means of the area under SSIMULACRA2, and in how many runs ours was not the smaller; None
+            where areas were not measured.
     """
 
     link: str
@@ -120,9 +131,9 @@ class Standing:
     worst: float
     won: int
     runs: int
-    area_ours: float
-    area_theirs: float
-    area_won: int
+    area_ours: float | None
+    area_theirs: float | None
+    area_won: int | None
 
 
 def standings(rows: Iterable[Row], links: Sequence[Entry]) -> list[Standing]:
@@ -142,7 +153,7 @@ def standings(rows: Iterable[Row], links: Sequence[Entry]) -> list[Standing]:
 def _standing(link: str, peer: str, pairs: Sequence[tuple[Row, Row]], delay: float) -> Standing:
     times = [(recognisable(a), recognisable(b)) for a, b in pairs]
     ratios = [_ratio(a - delay, b - delay) for a, b in times]
-    areas = [(a.area or 0.0, b.area or 0.0) for a, b in pairs]
+    areas = [(a.area, b.area) for a, b in pairs if a.area is not None and b.area is not None]
     return Standing(
         link,
         peer,
@@ -154,9 +165,9 @@ def _standing(link: str, peer: str, pairs: Sequence[tuple[Row, Row]], delay: flo
         worst=min(ratios),
         won=sum(ratio >= 1 for ratio in ratios),
         runs=len(pairs),
-        area_ours=fmean(a for a, _ in areas),
-        area_theirs=fmean(b for _, b in areas),
-        area_won=sum(a >= b for a, b in areas),
+        area_ours=fmean(a for a, _ in areas) if areas else None,
+        area_theirs=fmean(b for _, b in areas) if areas else None,
+        area_won=sum(a >= b for a, b in areas) if areas else None,
     )
 
 

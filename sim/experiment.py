@@ -43,7 +43,8 @@ class Task:
     """One run of everybody: a point of the sweep, an image, a seed.
 
     values, folder: the scenario as written, so that a task can go to another process. pictures: whether to decode and
-    measure. logs: where to keep packet logs, or None.
+    measure; areas: whether at every look, or only until something is recognisable. logs: where to keep packet logs, or
+    None.
     """
 
     values: dict[str, Any]
@@ -53,6 +54,7 @@ class Task:
     seed: int
     pictures: bool = True
     logs: str | None = None
+    areas: bool = True
 
     @property
     def name(self) -> str:
@@ -92,19 +94,18 @@ def _part_of(tell: Callable[[str, float], None], name: str, place: int, count: i
 def run_task(task: Task, tell: Callable[[str, float], None] = lambda what, share: None) -> list[Row]:
     """The rows of ours and of all peers. Raises what reading the image raises, WrongTable."""
     scenario = task.scenario()
-    caption = scenario.captions[task.image] if scenario.captions else None
-    subject = _subject(scenario.images[task.image], caption)
+    subject = subject_of(task, scenario)
     judge = Judge(subject) if task.pictures else None
     carries = _capacity(scenario.link, task.seed)
     rows = []
     names = (OURS, *scenario.peers)
     for place, name in enumerate(names):
-        timelines = _ours(scenario, subject, task) if name == OURS else [_theirs(name, scenario, subject, task)]
+        timelines = timelines_of(name, scenario, subject, task)
         for number, timeline in enumerate(timelines):
             point = {**task.point, **_receiver_of(number, len(timelines))}
             row = Row(scenario.name, subject.name, task.seed, timeline.name, scenario.channel, point)
             row.beside = timeline.marks.pop("beside", None)
-            measure(row, timeline, scenario.looks, judge, carries, _part_of(tell, name, place, len(names)))
+            measure(row, timeline, scenario.looks, judge, carries, _part_of(tell, name, place, len(names)), task.areas)
             if row.beside is not None and timeline.times:
                 ours = row.held * 8 / timeline.times[-1]
                 row.fairness = ours / (ours + row.beside) if ours + row.beside else None
@@ -117,9 +118,21 @@ def _receiver_of(number: int, count: int) -> dict[str, Any]:
     return {} if count == 1 else {"receiver": "together" if number == count - 1 else number + 1}
 
 
+def subject_of(task: Task, scenario: Scenario) -> Subject:
+    """The photo of a task, encoded. Raises what reading the image raises."""
+    caption = scenario.captions[task.image] if scenario.captions else None
+    return _subject(scenario.images[task.image], caption)
+
+
 @lru_cache(maxsize=2)
 def _subject(path: Path, caption: str | None) -> Subject:
     return Subject.load(path, caption)
+
+
+def timelines_of(name: str, scenario: Scenario, subject: Subject, task: Task) -> list[Timeline]:
+    """What one contender shows in a run; of ours, as a broadcast, what each receiver sees and what all caught. Raises
+    WrongTable."""
+    return _ours(scenario, subject, task) if name == OURS else [_theirs(name, scenario, subject, task)]
 
 
 def _ours(scenario: Scenario, subject: Subject, task: Task) -> list[Timeline]:

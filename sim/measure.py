@@ -172,20 +172,25 @@ def measure(
     judge: Judge | None,
     capacity: Callable[[float], float],
     tell: Callable[[float], None] = lambda share: None,
+    areas: bool = True,
 ) -> None:
     """Fill a row. judge: None to decode no picture. capacity: bits that the link carries by a time. tell: hears the
-    share of the looks that are done."""
+    share of the looks that are done. areas: False to measure no more than when something is recognisable."""
     row.times = dict(timeline.marks)
     row.size, row.wire, row.back, row.arrived = timeline.size, timeline.wire, timeline.back, timeline.arrived
     row.digest = timeline.digest
     for place, time in enumerate(looks):
         state = timeline.state(time)
         held = timeline.held[state] if state >= 0 else 0
-        row.looks.append(Look(time, held, judge.quality(timeline, state) if judge is not None else None))
+        row.looks.append(Look(time, held, judge.quality(timeline, state) if judge is not None and areas else None))
         tell((place + 1) / len(looks))
     _account(row, timeline, looks[-1], capacity)
-    if judge is not None:
+    if judge is not None and areas:
         _judge(row, timeline, judge)
+    elif judge is not None:
+        last = timeline.state(looks[-1])
+        if _is_good(judge.features(timeline, last), RECOGNISABLE):
+            _mark(row, timeline, "recognisable", _halved(timeline, judge, RECOGNISABLE, -1, last))
 
 
 def _account(row: Row, timeline: Timeline, until: float, capacity: Callable[[float], float]) -> None:
@@ -205,8 +210,7 @@ def _judge(row: Row, timeline: Timeline, judge: Judge) -> None:
     row.regressions = sum(after < before - SLACK for before, after in pairwise(scores))
     for mark, worst in (("colour", math.inf), ("recognisable", RECOGNISABLE)):
         if mark not in row.times and (state := _first(row, timeline, judge, worst)) is not None:
-            row.times[mark] = timeline.times[state]
-            row.needed = timeline.held[state] if mark == "recognisable" else row.needed
+            _mark(row, timeline, mark, state)
 
 
 def score_of(quality: Quality | None) -> float:
@@ -226,9 +230,24 @@ def _first(row: Row, timeline: Timeline, judge: Judge, worst: float) -> int | No
         if look.quality is None or not look.quality.features <= worst:
             before = after
             continue
-        while after - before > 1:
-            middle = (before + after) // 2
-            found = judge.features(timeline, middle)
-            before, after = (middle, after) if found is None or found > worst else (before, middle)
-        return after
+        return _halved(timeline, judge, worst, before, after)
     return None
+
+
+def _halved(timeline: Timeline, judge: Judge, worst: float, before: int, after: int) -> int:
+    """The first state from the bad one `before` to the good one `after` of at most this feature distance."""
+    while after - before > 1:
+        middle = (before + after) // 2
+        good = _is_good(judge.features(timeline, middle), worst)
+        before, after = (before, middle) if good else (middle, after)
+    return after
+
+
+def _is_good(features: float | None, worst: float) -> bool:
+    return features is not None and features <= worst
+
+
+def _mark(row: Row, timeline: Timeline, mark: str, state: int) -> None:
+    """Notes when the state began that reached a mark."""
+    row.times[mark] = timeline.times[state]
+    row.needed = timeline.held[state] if mark == "recognisable" else row.needed

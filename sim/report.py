@@ -14,10 +14,11 @@ from sim.measure import MARKS, Row
 from sim.scenario import said
 from sim.summary import Summary, summarise
 
-_STYLE = """body { font: 15px/1.45 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; margin: 1rem 0; } td, th { padding: .25rem .7rem; text-align: right; }
+_STYLE = """body { font: 15px/1.45 system-ui, sans-serif; max-width: 84rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; margin: 1rem 0; font-size: 13px; }
+td, th { padding: .25rem .55rem; text-align: right; white-space: nowrap; }
 th { border-bottom: 1px solid #888; } td:first-child, th:first-child { text-align: left; }
-img { max-width: 100%; } pre { background: #8881; padding: .7rem; overflow-x: auto; }
+img { max-width: 100%; } .wide { overflow-x: auto; } pre { background: #8881; padding: .7rem; overflow-x: auto; }
 .never { color: #999; } .ours { font-weight: 600; }"""
 NEVER = "-"
 
@@ -69,9 +70,12 @@ def seconds(time: float) -> str:
 
 
 def _table(found: Sequence[Summary]) -> str:
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in COLUMNS)
+    """Columns of nothing but dashes are left out."""
+    lines = [cells(each) for each in found]
+    kept = [place for place in range(len(COLUMNS)) if any(line[place] != NEVER for line in lines)]
+    head = "".join(f"<th>{html.escape(COLUMNS[place])}</th>" for place in kept)
     body = ""
-    for place, each in enumerate(found):
-        row = "".join(f"<td{' class=never' * (cell == NEVER)}>{html.escape(cell)}</td>" for cell in cells(each))
+    for place, line in enumerate(lines):
+        row = "".join(f"<td{' class=never' * (line[n] == NEVER)}>{html.escape(line[n])}</td>" for n in kept)
         body += f"<tr{' class=ours' * (place == 0)}>{row}</tr>"
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"

@@ -44,7 +44,7 @@ def _streamed(
     coarse: bool = True,
 ) -> Timeline:
     """A file on an ideal stream over the link."""
-    stream = IdealStream(first + data, link.link, link.packet_size, seed)
+    stream = IdealStream(first + data, link.link, link.packet_size, seed, len(first))
     stream.run(until)
     found = of_prefixes(name, data, stream.timeline, decode, first, shown_first, coarse)
     return _with_wire(found, stream.link.log, stream.link.digest())
@@ -128,7 +128,7 @@ def jpeg_2000(subject: Subject, link: Preset, seed: int, until: float) -> Timeli
 
 
 def _hash_then_jpeg(name: str) -> Rival:
-    """A hash's bytes, then the progressive JPEG of quality 75."""
+    """A hash in a packet of its own, then the progressive JPEG of quality 75."""
 
     def rival(subject: Subject, link: Preset, seed: int, until: float) -> Timeline:
         small, data = THUMBNAILS[name](subject.picture), _progressive_file(subject)

@@ -8,6 +8,7 @@ do.
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from sim.clock import Clock
@@ -130,13 +131,15 @@ class IdealStream:
     `timeline`: (seconds, bytes in order so far); `link`: the way there, with its log.
     """
 
-    def __init__(self, data: bytes, spec: LinkSpec, size: int, seed: int) -> None:
+    def __init__(self, data: bytes, spec: LinkSpec, size: int, seed: int, head: int = 0) -> None:
+        """size: payload of a packet, but the first `head` bytes, if any, go by themselves."""
         self.clock = Clock()
         self.link = spec.make(self.clock, f"{seed}/forward")
         self.link.arrived, self.link.dropped = self._arrived, self._dropped
         self._spec = spec
         self._transmitter = spec.transmitter(f"{seed}/forward")
-        self._parts = [data[at : at + size] for at in range(0, len(data), size)]
+        starts = [*range(0, head, size), *range(head, len(data), size)]
+        self._parts = [data[start:end] for start, end in pairwise([*starts, len(data)])]
         self._to_send = deque(range(len(self._parts)))
         self._part_of: list[int] = []  # by packet number
         self._got: set[int] = set()

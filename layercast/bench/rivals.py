@@ -55,7 +55,8 @@ def report(rows: Sequence[Row], links: Sequence[Entry], peers: Sequence[str]) ->
         _table("Seconds until recognisable, all of the delay counted", found, peers, lambda each: _seconds(each.theirs),
                lambda each: _seconds(each.ours)),
         _table("Area: mean SSIMULACRA2 over looks evenly spread in the logarithm of the bytes that the link could have"
-               " carried", found, peers, lambda each: f"{each.area_theirs:.1f}", lambda each: f"{each.area_ours:.1f}"),
+               " carried", [each for each in found if each.area_ours is not None], peers,
+               lambda each: f"{each.area_theirs:.1f}", lambda each: f"{each.area_ours:.1f}"),
         _losses(found),
         _sizes(rows),
     ]  # fmt: skip
@@ -97,11 +98,14 @@ def _losses(found: Sequence[Standing]) -> Table:
     for peer in dict.fromkeys(each.peer for each in found):
         own = [each for each in found if each.peer == peer]
         runs = sum(each.runs for each in own)
-        late, less = sum(each.runs - each.won for each in own), sum(each.runs - each.area_won for each in own)
+        late = sum(each.runs - each.won for each in own)
+        seen = [each for each in own if each.area_won is not None]
+        less = sum(each.runs - (each.area_won or 0) for each in seen)
         table.rows.append((
             peer, _links(own, lambda each: each.sooner < 1), f"{late} of {runs}",
             f"{_times(min(each.worst for each in own))} x as soon",
-            _links(own, lambda each: each.area_ours < each.area_theirs), f"{less} of {runs}",
+            _links(seen, lambda each: (each.area_ours or 0) < (each.area_theirs or 0)),
+            f"{less} of {sum(each.runs for each in seen)}",
         ))  # fmt: skip
     return table
 
@@ -154,7 +158,7 @@ def command(
 ) -> None:  # fmt: skip
     """Send the bundled photo and some of FOLDER over every link, by ourselves and by every peer.
 
-    Each link is looked at when it could have carried 100 B, 300 B, ... 100 kB. The first pictures take minutes each;
+    Each link is looked at when it could have carried 300 B, 1 kB, ... 30 kB. The first pictures take minutes each;
     what was measured is kept.
     """
     from sim.contest import entries, tasks

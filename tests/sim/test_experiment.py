@@ -146,6 +146,18 @@ def test_a_state_that_was_measured_is_not_decoded_again(subject: Subject, tmp_pa
     assert Judge(subject, tmp_path).quality(timelines[1], len(timelines[1].times) - 1) == last
 
 
+def test_without_areas_only_the_first_recognisable_picture_is_looked_for(subject: Subject, tmp_path: Path) -> None:
+    features, judge = [None, 1.9, 1.5, 1.3, 1.2, 1.1], Judge(subject, tmp_path)
+    judge.features = lambda timeline, state: features[state]  # type: ignore[method-assign]
+    timeline = Timeline("x", [float(n) for n in range(6)], [n * 100 for n in range(6)], [""] * 6, lambda state: None)
+    row = Row("s", "i", 0, "x", "udp")
+    measure(row, timeline, [2.5, 4.5], judge, lambda time: 1.0, areas=False)
+    assert row.times == {"recognisable": 3.0} and row.needed == 300 and row.area is None
+    late = Row("s", "i", 0, "x", "udp")
+    measure(late, timeline, [2.5], judge, lambda time: 1.0, areas=False)
+    assert late.times == {} and late.needed is None
+
+
 def test_a_picture_does_not_depend_on_the_order_of_arrival(subject: Subject) -> None:
     load = load_of(subject)
     link = parse("x", {"rate": 20_000, "packet": 100, "rtt": 0.2, "loss": 0.3})

@@ -61,22 +61,43 @@ def sweep(scenario: str, vary: Sequence[str], **options: Any) -> None:
 
 @click.command()
 @click.argument("folder", metavar="FOLDER")
-@click.option("--export", type=click.Choice(["json"]), help="Print the raw rows instead.")
-def report(folder: str, export: str | None) -> None:
+@click.option("--export", type=click.Choice(["json", "parquet"]), help="The raw rows instead, as lines or a table.")
+@click.option("-o", "--output", metavar="FILE", help="Of the export.  [default: json printed, FOLDER/rows.parquet]")
+def report(folder: str, export: str | None, output: str | None) -> None:
     """Draw the plots and write report.html anew from the rows in FOLDER; or export the rows."""
     from sim.experiment import rows_in
 
     rows = [row for _, row in rows_in(Path(folder))]
     if not rows:
         raise Failure(folder, "holds no rows; `sim run -o FOLDER` makes some")
-    if export == "json":
-        for row in rows:
-            click.echo(json.dumps(row.plain()))
+    if output is not None and export is None:
+        raise click.UsageError("-o is where an export goes: add --export json or parquet")
+    if export is not None:
+        _export(rows, export, folder, output)
         return
     with telling(folder):
         values = json.loads((Path(folder) / "scenario.json").read_text())
-        _write_report(rows, Path(folder), values)
+        _write_report(rows, Path(folder), values, sorted(Path(folder).glob("sheet*.png")))
     click.echo(f"{Path(folder) / 'report.html'}: {len(rows)} rows")
+
+
+def _export(rows: Sequence[Row], kind: str, folder: str, output: str | None) -> None:
+    from sim.export import NoWriter, json_lines, write_parquet
+
+    if kind == "json" and output is None:
+        for line in json_lines(rows):
+            click.echo(line)
+        return
+    target = Path(output) if output is not None else Path(folder) / "rows.parquet"
+    with failing(target):
+        if kind == "json":
+            target.write_text("".join(f"{line}\n" for line in json_lines(rows)), encoding="utf-8")
+        else:
+            try:
+                write_parquet(rows, target)
+            except NoWriter as error:
+                raise Failure(target, str(error)) from None
+    click.echo(f"{target}: {len(rows)} rows")
 
 
 def _carry_out(
@@ -110,7 +131,12 @@ def _carry_out(
         progress.close()
     _show(rows, scenario, as_json)
     if folder is not None:
-        _write_report(rows, folder, scenario.values)
+        from layercast.commands.sim.sheets import write_sheets
+
+        progress("contact sheets", 1.0)
+        sheets = write_sheets(scenario, rows, folder)
+        progress.close()
+        _write_report(rows, folder, scenario.values, sheets)
         click.echo(f"{folder / 'report.html'}: tables and plots", err=as_json)
 
 
@@ -136,11 +162,11 @@ def _folder(output: str, scenario: Scenario, resume: bool) -> Path:
     return folder
 
 
-def _write_report(rows: Sequence[Row], folder: Path, values: Any) -> None:
+def _write_report(rows: Sequence[Row], folder: Path, values: Any, sheets: Sequence[Path]) -> None:
     from sim.plots import draw_all
     from sim.report import html_report
 
-    plots = draw_all(rows, folder)
+    plots = [*draw_all(rows, folder), *sheets]
     (folder / "report.html").write_text(html_report(rows, plots, values), encoding="utf-8")
 
 

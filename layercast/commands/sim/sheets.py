@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,8 +47,10 @@ def sheet(task: Task, rows: Sequence[Row]) -> bytes:
     subject = subject_of(task, scenario)
     places = _places(rows)
     caption = codec.decode(subject.stream[:HEAD]).caption
+    names = (OURS, *scenario.peers)  # in this order stand the rows, too; a peer of one's own may call itself anything
+    timelines = [each for name in names for each in timelines_of(name, scenario, subject, task)]
     shown = []
-    for row, timeline in _with_timelines(rows, lambda name: timelines_of(name, scenario, subject, task)):
+    for row, timeline in zip(rows, timelines, strict=True):
         ours = row.codec == OURS
         shown.append(SheetRow(_name(row), _views(row, timeline, places, caption if ours else None), ours))
     point = f", {said(task.point)}" if task.point else ""
@@ -69,13 +71,6 @@ def _of(row: Row, task: Task) -> bool:
     """Whether a row is of a task; a broadcast's rows say beside the point which receiver they are of."""
     point = {key: value for key, value in row.point.items() if key != "receiver"}
     return (point, row.seed) == (task.point, task.seed)
-
-
-def _with_timelines(
-    rows: Sequence[Row], timelines: Callable[[str], Sequence[Timeline]]
-) -> Iterator[tuple[Row, Timeline]]:
-    for codec in dict.fromkeys(row.codec for row in rows):
-        yield from zip([row for row in rows if row.codec == codec], timelines(codec), strict=True)
 
 
 def _places(rows: Sequence[Row]) -> list[int]:

@@ -53,7 +53,8 @@ def shell(
     words = list(command) or [os.environ.get("SHELL", "/bin/sh")]
     try:
         with Shell(link, sends, _split(far), seed, log) as behind:
-            click.echo(f"layercast: {link.about or link.name}: {_ends(behind, far)}", err=True)
+            about = f" ({link.about})" if link.about else ""
+            click.echo(f"layercast: {scenario}{about}: {_ends(behind, far)}", err=True)
             status = behind.run(words)
     except WireUnavailable as error:
         raise Failure(scenario, str(error)) from None

@@ -66,6 +66,7 @@ def _kept(function: Callable[..., Any], path: Path, given: Sequence[Any]) -> Non
 @click.option("--presets", "names", metavar="A,B", help="Only these links.")
 @click.option("--seeds", default=10, show_default=True, type=click.IntRange(1), help="Of each link.")
 @click.option("--links", default=10_000, show_default=True, type=click.IntRange(0), help="Random links; 0 for none.")
+@click.option("--once", is_flag=True, help="One way: without `send --protect-all`, which is on here.")
 @cluster_option
 @work.picture_options
 def command(
@@ -76,6 +77,7 @@ def command(
     names: str | None,
     seeds: int,
     links: int,
+    once: bool,
     workers: int,
     cluster: str | None,
     as_json: bool,
@@ -95,7 +97,7 @@ def command(
     paths = work.pictures(folder, images or PHOTOS, match)
     tasks = _Tasks(Path(output), workers, cluster)
     found = Report("soak")
-    _grids(found, tasks, paths, chosen, seeds)
+    _grids(found, tasks, paths, chosen, seeds, once)
     if links:
         _random_links(found, tasks, links)
     found.show(as_json, strict)
@@ -134,24 +136,26 @@ def _table_of(path: Path) -> list[float]:
     return off
 
 
-def _grid_of(path: Path, preset: str, first_seed: int, seeds: int) -> dict[str, Any]:
-    from sim.degradation import grid
+def _grid_of(path: Path, preset: str, first_seed: int, seeds: int, once: bool) -> dict[str, Any]:
+    from sim.degradation import PROTECTED, grid
     from sim.presets import presets
+    from sim.scenario import SendPolicy
 
     load, table = _photo(path)
-    found = grid(path.name, load, table, presets()[preset], range(first_seed, first_seed + seeds))
+    numbers, policy = range(first_seed, first_seed + seeds), SendPolicy() if once else PROTECTED
+    found = grid(path.name, load, table, presets()[preset], numbers, policy=policy)
     table.save()
     return asdict(found)
 
 
-def _grids(found: Report, tasks: _Tasks, paths: Sequence[Path], chosen: Sequence[str], seeds: int) -> None:
+def _grids(found: Report, tasks: _Tasks, paths: Sequence[Path], chosen: Sequence[str], seeds: int, once: bool) -> None:
     """Every photo over every preset: its own seeds at each, so that chance differs from photo to photo."""
     from sim.degradation import Grid, shape_of
 
     offs = tasks.results(_table_of, {f"table-{path.stem}": (path,) for path in paths}, "tables")
     off = sorted(abs(each) for of_photo in offs for each in of_photo)
     given = {
-        f"grid-{name}-{path.stem}-{seeds}": (path, name, 1000 * place, seeds)
+        f"grid-{name}-{path.stem}-{seeds}{'-once' if once else ''}": (path, name, 1000 * place, seeds, once)
         for name in chosen
         for place, path in enumerate(paths)
     }

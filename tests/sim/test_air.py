@@ -75,6 +75,8 @@ def test_a_table_of_each_receiver(stream: bytes, tmp_path: Path) -> None:
     assert rows[1].times["caption"] == rows["together"].times["caption"] < 3 < rows[2].times["caption"]
     assert rows[2].held < rows[1].held == rows["together"].held
     assert len(scenario.changed({"receivers": 5}).receivers) == 5
+    with pytest.raises(WrongTable, match="packets are not kept"):
+        run_all(tasks_of(scenario, pictures=False, logs=tmp_path))
 
 
 @pytest.mark.parametrize(

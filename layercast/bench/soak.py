@@ -30,7 +30,7 @@ SIDE, STREAM_BYTES = 256, 16_000
 CAPTION = "A photo on its way over a thin link."
 BATCH = 100
 """Random links of a task."""
-RISE_DB, STEP_DB, FALL_DB = 0.5, 3.0, 0.5
+RISE_DB, STEP_DB, FALL_DB = 1.0, 3.0, 0.5
 """Tolerances: mean quality may be so much higher where more is lost or the link is slower; 1% more loss may cost so
 much of it; what is shown may get worse by so much."""
 PROBED = 40

@@ -21,8 +21,8 @@ from sim.packet import Forward, Packet
 from sim.presets import Preset
 from sim.wire import Wire
 
-LEAST_MTU = 68
-"""Of IPv4, bytes."""
+LEAST_MTU, USUAL_MTU = 68, 1500
+"""Of IPv4 and of Ethernet, bytes."""
 HEADERS = 28
 _GRACE = 5.0
 """Seconds that the other end's program has to end in."""
@@ -46,8 +46,10 @@ class Silent:
 
 
 def mtu_of(link: Preset) -> int:
-    """Bytes of the largest IP packet: what the link's datagrams are, where it says so."""
-    return 1500 if link.packet is None else min(max(link.packet + HEADERS, LEAST_MTU), 1500)
+    """Bytes of the largest IP packet. A link that answers carries the usual ones, whatever a sender of ours would choose
+    for it; one that does not is a radio whose packets are `link.packet`."""
+    limited = link.packet is not None and not link.feedback
+    return min(max(link.packet_size + HEADERS, LEAST_MTU), USUAL_MTU) if limited else USUAL_MTU
 
 
 class Shell:

@@ -46,8 +46,8 @@ class Silent:
 
 
 def mtu_of(link: Preset) -> int:
-    """Bytes of the largest IP packet. A link that answers carries the usual ones, whatever a sender of ours would choose
-    for it; one that does not is a radio whose packets are `link.packet`."""
+    """Bytes of the largest IP packet. A link that answers carries the usual ones, whatever a sender of ours chooses for
+    it; one that does not is a radio whose packets are `link.packet`."""
     limited = link.packet is not None and not link.feedback
     return min(max(link.packet_size + HEADERS, LEAST_MTU), USUAL_MTU) if limited else USUAL_MTU
 

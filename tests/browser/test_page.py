@@ -18,7 +18,7 @@ import pytest
 from aiohttp import web
 from numpy.typing import NDArray
 
-from codec import Decoder, stream
+from codec import Decoder, Kind, stream
 from codec.encoder import encode
 from tests.page.streams import CAPTIONS, SHAPES, arrivals, picture
 
@@ -84,6 +84,7 @@ class Site:
         self.seen: dict[tuple[str, int], dict[str, Any]] = {}
         self.ended: dict[str, dict[str, Any]] = {}
         self.failed: list[Any] = []
+        self.parts: list[tuple[int, int]] = []  # of a stream that was asked for in parts
         self.done: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._looked: dict[tuple[str, int], asyncio.Event] = {
             (name, end): asyncio.Event() for name, found in self.moments.items() for end, _ in found
@@ -116,14 +117,16 @@ class Site:
     async def _list(self, request: web.Request) -> web.Response:
         return web.json_response(
             [
-                {"name": name, "moments": [end for end, _ in self.moments[name]], "opaque": opaque}
-                for name, (_, _, opaque) in self.streams.items()
+                {"name": name, "size": len(data), "moments": [end for end, _ in self.moments[name]], "opaque": opaque}
+                for name, (data, _, opaque) in self.streams.items()
             ]
         )
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
         data, at = self.streams[name][0], 0
+        if "Range" in request.headers:
+            return self._part(request, data)
         response = web.StreamResponse(headers={"Content-Length": str(len(data))})
         await response.prepare(request)
         for end, _ in self.moments[name]:
@@ -133,6 +136,15 @@ class Site:
                 await self._looked[name, end].wait()
         await response.write(data[at:])
         return response
+
+    def _part(self, request: web.Request, data: bytes) -> web.Response:
+        asked = request.http_range
+        start, stop = asked.start or 0, min(asked.stop or len(data), len(data))
+        self.parts.append((start, stop))
+        if start >= len(data):
+            return web.Response(status=416)
+        headers = {"Content-Range": f"bytes {start}-{stop - 1}/{len(data)}"}
+        return web.Response(status=206, body=data[start:stop], headers=headers)
 
     async def _hear(self, request: web.Request) -> web.Response:
         what, told = request.match_info["what"], json.loads(await request.text())
@@ -183,4 +195,15 @@ def test_a_page_shows_the_pixels_of_python(tmp_path: Path) -> None:
         assert site.ended[name]["ariaLabel"] == caption  # as text, whatever it says
         assert (site.ended[name]["role"], site.ended[name]["children"]) == ("img", 1)
     assert site.ended["0.lcast"]["verified"]
-    assert not site.done.result()["violations"]
+    told = site.done.result()
+    assert not told["violations"]
+    last = max(site.streams, key=lambda name: len(site.streams[name][0]))
+    header, chunks = stream.read(site.streams[last][0])
+    decoder = Decoder(header)
+    for chunk in chunks[: next(i for i, chunk in enumerate(chunks) if chunk.kind == Kind.RESIDUAL)]:
+        decoder.push(chunk)
+    expected = hashlib.sha256(rgba(decoder.picture()).tobytes()).hexdigest()
+    assert told["parts"] == [expected, expected]  # upto="latent", and shown small
+    assert len(site.parts) == 2 * len(set(site.parts)) and max(stop for _, stop in site.parts) < len(
+        site.streams[last][0]
+    )

@@ -2,10 +2,11 @@
 // for those who do not see it. Decoding and painting happen in a worker.
 //
 // Attributes: src; weights, the folder of the files of weights (default: weights/ beside this module); alt, instead of
-// the caption. Events: layercast-size, layercast-caption, layercast-progress (detail: bytes, total, exact), load, error.
+// the caption; upto="latent": stops where the residual begins, "shown": where the picture is shown at half its size or
+// less, else fetches all. Events: layercast-size, layercast-caption, layercast-progress (detail: bytes, total, exact), load, error.
 
 import type { Picture } from "./decoder";
-import type { Asked, Progress, Told } from "./messages";
+import type { Asked, Layer, Progress, Told } from "./messages";
 
 const elements = new Map<number, LayerCast>();
 let next = 1;
@@ -31,7 +32,7 @@ function style(): CSSStyleSheet {
 
 /** The element. */
 export class LayerCast extends HTMLElement {
-  static readonly observedAttributes = ["src", "weights", "alt"];
+  static readonly observedAttributes = ["src", "weights", "alt", "upto"];
   #id = 0;
   #root: ShadowRoot;
   #caption: string | null = null;
@@ -98,6 +99,7 @@ export class LayerCast extends HTMLElement {
     switch (told.tell) {
       case "size":
         this.#size = { width: told.width, height: told.height };
+        if (this.#upto() === "shown") ask({ ask: "upto", id: this.#id, upto: this.#isSmall() ? "latent" : "residual" });
         this.#send("layercast-size", this.#size);
         break;
       case "caption":
@@ -139,7 +141,7 @@ export class LayerCast extends HTMLElement {
     const folder = weights ? new URL(`${weights.replace(/\/$/, "")}/`, document.baseURI) : new URL("weights/", import.meta.url);
     const offscreen = canvas.transferControlToOffscreen();
     const url = new URL(source, document.baseURI).href;
-    ask({ ask: "open", id: this.#id, url, weights: folder.href, canvas: offscreen }, [offscreen]);
+    ask({ ask: "open", id: this.#id, url, weights: folder.href, canvas: offscreen, upto: this.#upto() }, [offscreen]);
   }
 
   #close(): void {
@@ -153,6 +155,17 @@ export class LayerCast extends HTMLElement {
     this.#verified = null;
     this.#size = { width: 0, height: 0 };
     this.#progress = { bytes: 0, total: null, exact: 0 };
+  }
+
+  #upto(): Layer {
+    const upto = this.getAttribute("upto");
+    return upto === "latent" || upto === "shown" ? upto : "residual";
+  }
+
+  /** Whether the picture is shown at half its size or less: its residual would not be seen. */
+  #isSmall(): boolean {
+    const shown = this.clientWidth * devicePixelRatio;
+    return shown > 0 && 2 * shown <= this.#size.width;
   }
 
   /** Text, never HTML. */

@@ -2,9 +2,23 @@
 
 import type { Picture } from "./decoder";
 
+/**
+ * How much of a stream is fetched: all of it, or, as files are ordered, what stands before the residual. "shown": in
+ * parts, until the page has said which.
+ */
+export type Layer = "latent" | "residual" | "shown";
+
 /** From the page: open a stream and paint it onto `canvas`, close it, or hand its pixels over. */
 export type Asked =
-  | { readonly ask: "open"; readonly id: number; readonly url: string; readonly weights: string; readonly canvas: OffscreenCanvas }
+  | {
+      readonly ask: "open";
+      readonly id: number;
+      readonly url: string;
+      readonly weights: string;
+      readonly canvas: OffscreenCanvas;
+      readonly upto: Layer;
+    }
+  | { readonly ask: "upto"; readonly id: number; readonly upto: Layer }
   | { readonly ask: "close"; readonly id: number }
   | { readonly ask: "pixels"; readonly id: number; readonly question: number };
 

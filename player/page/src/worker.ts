@@ -5,8 +5,9 @@
 // thumbnail is shown alone, and the caption is read meanwhile; where they come at once the picture goes first.
 
 import { Decoder, isCoded, Kind, StreamReader, Weights, weightsAt, type Caption, type Chunk } from "./index";
-import type { Asked, Told } from "./messages";
+import type { Asked, Layer, Told } from "./messages";
 
+const FIRST_PART = 4096; // bytes of the first request, where not all of a stream is wanted
 const PATIENCE = 300; // milliseconds that the caption waits for the network's weights
 
 const pause = (time: number) => new Promise<false>((done) => setTimeout(done, time, false));
@@ -20,12 +21,22 @@ function weightsBelow(url: string): Weights {
   return found;
 }
 
+/** Bytes of the whole stream, if the server says so. */
+function totalOf(answer: Response): number | null {
+  const part = /\/(\d+)$/.exec(answer.headers.get("Content-Range") ?? "");
+  if (part) return Number(part[1]);
+  const length = answer.headers.get("Content-Length");
+  return length && answer.status === 200 && !answer.headers.get("Content-Encoding") ? Number(length) : null;
+}
+
 /** One stream on its way from a URL onto a canvas. */
 class Stream {
   #id: number;
   #url: string;
   #weights: Weights;
   #canvas: OffscreenCanvas;
+  #upto: Layer;
+  #decided: () => void = () => undefined;
   #abort = new AbortController();
   #decoder: Decoder | null = null;
   #bytes = 0;
@@ -36,11 +47,12 @@ class Stream {
   #painting: Promise<void> | null = null;
   #caption: Caption | null = null;
 
-  constructor(id: number, url: string, weights: Weights, canvas: OffscreenCanvas) {
+  constructor({ id, url, weights, canvas, upto }: Extract<Asked, { ask: "open" }>) {
     this.#id = id;
     this.#url = url;
-    this.#weights = weights;
+    this.#weights = weightsBelow(weights);
     this.#canvas = canvas;
+    this.#upto = upto;
   }
 
   async run(): Promise<void> {
@@ -56,6 +68,12 @@ class Stream {
     }
   }
 
+  /** What the page says where it was asked for as much as is "shown". */
+  set upto(layer: Layer) {
+    this.#upto = layer;
+    this.#decided();
+  }
+
   close(): void {
     this.#abort.abort();
     this.#decoder?.close();
@@ -66,37 +84,54 @@ class Stream {
     tell({ tell: "pixels", id: this.#id, question, picture }, picture ? [picture.data.buffer] : []);
   }
 
+  /** All of the stream; or parts of a size that grows, until the residual begins, where the server gives parts. */
   async #fetch(): Promise<void> {
-    const answer = await fetch(this.#url, { signal: this.#abort.signal });
-    if (!answer.ok || !answer.body) throw new Error(`${this.#url}: ${answer.status} ${answer.statusText}`);
-    const length = answer.headers.get("Content-Length");
-    this.#total = length && !answer.headers.get("Content-Encoding") ? Number(length) : null;
     const reader = new StreamReader();
-    const body = answer.body.getReader();
+    let size = this.#upto === "residual" ? Infinity : FIRST_PART;
+    for (let more = true; more && !this.#isEnough(); size *= 2) {
+      const range = size === Infinity ? undefined : { Range: `bytes=${this.#bytes}-${this.#bytes + size - 1}` };
+      const answer = await fetch(this.#url, { signal: this.#abort.signal, headers: range });
+      if (answer.status === 416 && this.#bytes) break; // the stream ended where the last part did
+      if (!answer.ok || !answer.body) throw new Error(`${this.#url}: ${answer.status} ${answer.statusText}`);
+      this.#total = totalOf(answer);
+      more = answer.status === 206 && (this.#total === null || this.#bytes + size < this.#total);
+      await this.#read(answer.body.getReader(), reader);
+    }
+    const rest = this.#isEnough() ? null : reader.rest();
+    if (reader.header && !this.#decoder) await this.#open(reader.header);
+    this.#push(rest ? [rest] : []);
+  }
+
+  async #read(body: ReadableStreamDefaultReader<Uint8Array>, reader: StreamReader): Promise<void> {
     for (;;) {
       const { done, value } = await body.read();
-      if (done) break;
+      if (done) return;
       this.#bytes += value.length;
       const chunks = reader.push(value);
       if (reader.header && !this.#decoder) await this.#open(reader.header);
       this.#push(chunks);
+      if (this.#isEnough()) return body.cancel();
     }
-    const rest = reader.rest();
-    if (reader.header && !this.#decoder) await this.#open(reader.header);
-    this.#push(rest ? [rest] : []);
+  }
+
+  #isEnough(): boolean {
+    return this.#upto === "latent" && this.#kinds.has(Kind.RESIDUAL);
   }
 
   async #open(header: Parameters<typeof Decoder.open>[0] & { width: number; height: number }): Promise<void> {
     this.#decoder = await Decoder.open(header, { weights: this.#weights });
     this.#canvas.width = header.width;
     this.#canvas.height = header.height;
+    const decided = new Promise<void>((done) => (this.#decided = done));
     tell({ tell: "size", id: this.#id, width: header.width, height: header.height });
+    if (this.#upto === "shown") await decided;
   }
 
   #push(chunks: readonly Chunk[]): void {
     for (const chunk of chunks) {
-      this.#decoder!.push(chunk);
       this.#kinds.add(chunk.kind);
+      if (this.#isEnough()) break;
+      this.#decoder!.push(chunk);
       this.#coded ||= chunk.kind === Kind.CAPTION && isCoded(chunk.payload);
       this.#fresh = true;
     }
@@ -137,7 +172,7 @@ class Stream {
     const picture = await decoder.picture();
     const changed = decoder.takeChanged();
     if (changed) this.#draw(picture, changed);
-    const exact = this.#kinds.has(Kind.RESIDUAL) ? await decoder.exactArea() : 0;
+    const exact = this.#upto !== "latent" && this.#kinds.has(Kind.RESIDUAL) ? await decoder.exactArea() : 0;
     tell({ tell: "painted", id: this.#id, bytes: this.#bytes, total: this.#total, exact });
     await this.#tellCaption(decoder);
   }
@@ -158,16 +193,17 @@ class Stream {
 
 addEventListener("message", ({ data }: MessageEvent<Asked>) => {
   if (data.ask === "open") {
-    const stream = new Stream(data.id, data.url, weightsBelow(data.weights), data.canvas);
+    const stream = new Stream(data);
     streams.set(data.id, stream);
     void stream.run();
     return;
   }
   const stream = streams.get(data.id);
+  if (data.ask === "upto" && stream) stream.upto = data.upto;
   if (data.ask === "pixels") {
     void stream?.pixels(data.question);
-    return;
   }
+  if (data.ask !== "close") return;
   stream?.close();
   streams.delete(data.id);
 });

@@ -30,6 +30,13 @@ export function child(level: Level, parent: number, word: number): number {
   return low < end && level.word[low] === word ? low : -1;
 }
 
+/** 0, 1, ... n - 1. */
+function upTo(n: number): Int32Array {
+  const numbers = new Int32Array(n);
+  for (let i = 0; i < n; i++) numbers[i] = i;
+  return numbers;
+}
+
 const bitLength = (x: number) => 32 - Math.clz32(x);
 
 /** Reads numbers, each in a class that shapes its probabilities. */
@@ -60,7 +67,7 @@ class Unpacker {
   #numbers(classes: Int32Array, row: Int32Array): Int32Array {
     const n = classes.length;
     const length = new Uint8Array(n);
-    let alive = Int32Array.from({ length: n }, (_, i) => i);
+    let alive = upTo(n);
     for (let step = 0; step < STEPS && alive.length; step++) {
       const chances = new Uint16Array(alive.length);
       for (let i = 0; i < alive.length; i++) chances[i] = this.#shapes[row[classes[alive[i]!]!]! * STEPS + step]!;
@@ -74,7 +81,9 @@ class Unpacker {
       alive = alive.subarray(0, kept);
     }
     const numbers = new Int32Array(n).fill(1);
-    for (let bit = STEPS - 1; bit >= 0; bit--) {
+    let longest = 0;
+    for (let i = 0; i < n; i++) longest = Math.max(longest, length[i]!);
+    for (let bit = longest - 1; bit >= 0; bit--) {
       for (let i = 0; i < n; i++) {
         if (length[i]! <= bit) continue;
         numbers[i] = (numbers[i]! << 1) | ((this.#plain[this.#at >> 3]! >> (7 - (this.#at & 7))) & 1);
@@ -90,24 +99,29 @@ class Unpacker {
   }
 }
 
-/** Sorts `items` within each run start[i]..start[i+1] by `key`, ascending. */
-function sortRuns(items: Int32Array, start: Int32Array, key: (item: number) => number): void {
+const PLACES = 2 ** 20; // more than a run has
+
+/** Items 0, 1, ... ordered within each run start[i]..start[i+1] by `key` (whole, below 2^33), then by number. */
+function sortedRuns(start: Int32Array, key: (item: number) => number): Int32Array {
+  const items = new Int32Array(start[start.length - 1]!);
+  const keys = new Float64Array(items.length);
   for (let run = 0; run + 1 < start.length; run++) {
     const first = start[run]!;
     const end = start[run + 1]!;
-    if (end - first > 24) {
-      const sorted = Array.from(items.subarray(first, end), (item) => [key(item), item] as const);
-      sorted.sort((a, b) => a[0] - b[0]);
-      for (let i = first; i < end; i++) items[i] = sorted[i - first]![1];
-      continue;
-    }
-    for (let i = first + 1; i < end; i++) {
-      const item = items[i]!;
-      const own = key(item);
-      let at = i;
-      for (; at > first && key(items[at - 1]!) > own; at--) items[at] = items[at - 1]!;
-      items[at] = item;
-    }
+    for (let i = first; i < end; i++) keys[i] = key(i) * PLACES + (i - first);
+    if (end - first > 16) keys.subarray(first, end).sort();
+    else insertionSort(keys, first, end);
+    for (let i = first; i < end; i++) items[i] = first + (keys[i]! % PLACES);
+  }
+  return items;
+}
+
+function insertionSort(keys: Float64Array, first: number, end: number): void {
+  for (let i = first + 1; i < end; i++) {
+    const own = keys[i]!;
+    let at = i;
+    for (; at > first && keys[at - 1]! > own; at--) keys[at] = keys[at - 1]!;
+    keys[at] = own;
   }
 }
 
@@ -127,8 +141,7 @@ function unpackLevel(unpacker: Unpacker, before: Level): Level {
     (bitLength(of) * CLASSES + bitLength(size(i))) * 4 + Math.min(at - start[i]!, 3);
 
   const gap = some(unpacker, owner, (i) => candidates[i]! > size(i), (i, at) => classOf(candidates[i]!, i, at));
-  const ranked = Int32Array.from({ length: nodes }, (_, i) => i);
-  sortRuns(ranked, before.start, (node) => (2 ** 20 - before.count[node]!) * 2 ** 20 + before.word[node]!);
+  const ranked = sortedRuns(before.start, (node) => PLACES - before.count[node]!);
   const suffix = new Int32Array(children);
   for (let i = 0; i < nodes; i++) {
     let rank = -1;
@@ -149,8 +162,7 @@ function unpackLevel(unpacker: Unpacker, before: Level): Level {
     }
   }
 
-  const order = Int32Array.from({ length: children }, (_, i) => i);
-  sortRuns(order, start, (at) => before.word[suffix[at]!]!);
+  const order = sortedRuns(start, (at) => before.word[suffix[at]!]!);
   return {
     word: order.map((at) => before.word[suffix[at]!]!),
     count: order.map((at) => count[at]!),
@@ -169,7 +181,7 @@ function sizesOf(unpacker: Unpacker, total: Int32Array, candidates: Int32Array):
     open.push(i);
     classes.push(bitLength(total[i]!) * CLASSES + bitLength(candidates[i]!));
   }
-  const sizes = Int32Array.from(total, (t, i) => (t > 0 && candidates[i]! > 0 ? 1 : 0));
+  const sizes = total.map((t, i) => (t > 0 && candidates[i]! > 0 ? 1 : 0));
   const more = unpacker.get(Int32Array.from(classes), PAIRS);
   open.forEach((i, at) => (sizes[i]! += more[at]!));
   const start = new Int32Array(nodes + 1);
@@ -203,7 +215,7 @@ export function unpackLevels(kernel: Kernel, arrays: Tensors): Level[] {
   const unpacker = new Unpacker(kernel, arrays);
   const words = arrays.words!.data[0]! + 1;
   const first: Level = {
-    word: Int32Array.from({ length: words }, (_, i) => i),
+    word: upTo(words),
     count: unpacker.get(new Int32Array(words), 1),
     suffix: new Int32Array(words),
     start: Int32Array.of(0, words),

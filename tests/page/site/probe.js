@@ -4,7 +4,7 @@ import { Session } from "./transport.js";
 
 const given = new URLSearchParams(location.hash.slice(1));
 const hex = (data) => [...data].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-const probe = (globalThis.probe = { states: [], errors: [], streams: {}, captions: {}, chunks: {}, held: 0, progress: {} });
+const probe = (globalThis.probe = { states: [], errors: [], streams: {}, captions: {}, chunks: {}, held: 0, progress: {}, times: {} });
 const session = new Session({
   token: given.get("token") ?? "",
   name: given.get("name") ?? "",
@@ -20,6 +20,7 @@ session.on("caption", ({ group, text }) => {
   probe.captions[group] = { text, open, at: performance.now() };
 });
 session.on("chunk", ({ group, kind, index, payload, complete, held }) => {
+  probe.times[`${kind}/${index}`] ??= performance.now();
   (probe.chunks[group] ??= {})[`${kind}/${index}`] = { payload: hex(payload), complete };
   if (held) probe.held += 1;
 });

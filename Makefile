@@ -109,10 +109,11 @@ page-fuzz: page $(STREAMS)
 	@node tests/page/hostile.mjs $(STREAMS) $(ARGS)
 	@node tests/page/transport.mjs hostile 200000
 
-# The same pixels in Chromium, by the element <layer-cast>; streams from `layercast serve`, over broken links.
+# The same pixels in Chromium, by the element <layer-cast>; streams from `layercast serve`, over broken and thin links.
 page-browser: $(READY) $(PAGE_READY)
 	@LAYERCAST_STREAMS=20 $(RUN) $(BIN)/python -m pytest tests/browser/test_page.py $(ARGS)
 	@node tests/page/browser.mjs
+	@$(BIN)/python -m tests.page.thin
 
 wheel: $(READY)
 	@$(BIN)/python -m build --wheel --no-isolation

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import tty
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,6 +82,19 @@ def test_a_served_folder_arrives(folder: Path, tmp_path: Path, way: str) -> None
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["event"] for line in lines].count("complete") == 3 and lines[-1]["event"] == "ended"
     assert same(folder, tmp_path / "in")
+
+
+def test_a_page_is_served_beside_the_streams(folder: Path, tmp_path: Path) -> None:
+    with waiting("serve", folder, "--page", "--listen", "127.0.0.1:0", "--rate", "1000000") as url:
+        assert url.startswith("webrtc://")
+        with urllib.request.urlopen(url.replace("webrtc:", "http:") + "/", timeout=30) as answer:
+            assert answer.headers["Content-Type"] == "text/html; charset=utf-8" and b"<script" in answer.read()
+        assert run("receive", url, "-o", tmp_path / "in").returncode == 0
+    assert same(folder, tmp_path / "in")
+    wrong = run("serve", folder, "--page", "--quic")
+    assert wrong.returncode == 2 and "--webrtc" in wrong.stderr
+    missing = run("serve", folder, "--page-folder", folder)
+    assert missing.returncode == 1 and "make page" in missing.stderr
 
 
 def test_what_is_sent_arrives_where_somebody_listens(folder: Path, tmp_path: Path) -> None:

@@ -22,10 +22,10 @@ const FLAGS = [
 ];
 const PYTHON = process.env.PYTHON ?? join(ROOT, ".venv/bin/python");
 const ENVIRONMENT = { ...process.env, LAYERCAST_TOKEN: TOKEN, PYTHONUNBUFFERED: "1", PYTHONPATH: ROOT };
-const FILE = join(ROOT, "player/page/build/rocket.lcast");
 const chosen = process.argv.slice(2);
 const temporary = mkdtempSync(join(tmpdir(), "layercast-page-"));
 const CAPTION = "a rocket on its launch pad under a blue sky";
+const FILE = join(temporary, "rocket.lcast");
 const children = new Set();
 const hex = (data) => Buffer.from(data).toString("hex");
 

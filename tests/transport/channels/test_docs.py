@@ -20,7 +20,7 @@ def test_the_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_commands_know_the_options() -> None:
     lines = re.findall(r"^    layercast (serve|receive) (.*)$", PAGE, re.M)
-    assert len(lines) == 4
+    assert len(lines) == 5
     for command, words in lines:
         known = CliRunner().invoke(cli, [command, "--help"]).output
         options = [word for word in shlex.split(words) if word.startswith("-")]

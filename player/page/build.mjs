@@ -24,6 +24,7 @@ const common = {
   minify: true,
   legalComments: "none",
   loader: { ".wasm": "binary" },
+  define: { WORKER: '"worker.js"' },
 };
 // the worker uses the library's own file instead of a second copy
 const shared = {
@@ -52,9 +53,11 @@ if (options.weights) {
 async function buildPage() {
   rmSync("dist", { recursive: true, force: true });
   cpSync("static", "dist", { recursive: true });
-  const entryPoints = ["src/page/main.ts", "src/page/page.css"];
   const named = { outdir: "dist", entryNames: "[name]-[hash]", metafile: true };
-  const { metafile } = await build({ ...common, entryPoints, ...named });
+  const worker = await build({ ...common, entryPoints: ["src/worker.ts"], ...named });
+  const [name] = Object.keys(worker.metafile.outputs).map((path) => path.replace("dist/", ""));
+  const entryPoints = ["src/page/main.ts", "src/page/page.css"];
+  const { metafile } = await build({ ...common, entryPoints, ...named, define: { WORKER: JSON.stringify(name) } });
   let html = readFileSync("static/index.html", "utf8");
   for (const [path, { entryPoint }] of Object.entries(metafile.outputs)) {
     html = html.replaceAll(`{${entryPoint}}`, path.replace("dist/", ""));

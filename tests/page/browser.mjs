@@ -6,12 +6,14 @@
 
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { read } from "../../player/page/bundle/layercast.js";
+import { decode, read } from "../../player/page/bundle/layercast.js";
+import { localWeights } from "./local.mjs";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const { chromium } = createRequire(join(ROOT, "player/page/package.json"))("playwright-core");
@@ -208,6 +210,24 @@ const stories = {
     assert.ok(error.final && error.text.includes("refused the token"));
     await ended(server.child);
     return error.text;
+  },
+
+  async "the page that comes with layercast shows the picture, to the last bit"(context) {
+    const { file } = stream();
+    const server = await serve([file, "--page", "--rate", "4000000"]);
+    const page = await context.newPage();
+    await page.goto(server.url + behind);
+    await until(page, `document.querySelector("layer-cast")?.verified === true`);
+    const seen = await page.evaluate(async () => {
+      const element = document.querySelector("layer-cast");
+      const { data } = await element.pixels();
+      const sum = new Uint8Array(await crypto.subtle.digest("SHA-256", data));
+      return [Array.from(sum, (byte) => byte.toString(16).padStart(2, "0")).join(""), element.ariaLabel];
+    });
+    const { picture } = await decode(new Uint8Array(readFileSync(file)), { weights: localWeights() });
+    assert.deepEqual(seen, [createHash("sha256").update(picture.data).digest("hex"), CAPTION]);
+    await ended(server.child);
+    return `${picture.width}x${picture.height}`;
   },
 
   async "the page that comes with layercast: text, never HTML; nothing breaks its policy"(context) {

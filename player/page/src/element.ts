@@ -5,8 +5,11 @@
 // the caption; upto="latent": stops where the residual begins, "shown": where the picture is shown at half its size or
 // less, else fetches all. Events: layercast-size, layercast-caption, layercast-progress (detail: bytes, total, exact), load, error.
 
+import type { Chunk, Header } from "./container";
 import type { Picture } from "./decoder";
 import type { Asked, Layer, Progress, Told } from "./messages";
+
+declare const WORKER: string; // its file, beside this one; put in when building
 
 const elements = new Map<number, LayerCast>();
 let next = 1;
@@ -14,7 +17,7 @@ let worker: Worker | undefined;
 
 function ask(message: Asked, transfer: Transferable[] = []): void {
   if (!worker) {
-    worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+    worker = new Worker(new URL(WORKER, import.meta.url), { type: "module" });
     worker.addEventListener("message", ({ data }: MessageEvent<Told>) => elements.get(data.id)?.hear(data));
   }
   worker.postMessage(message, transfer);
@@ -81,11 +84,11 @@ export class LayerCast extends HTMLElement {
   }
 
   connectedCallback(): void {
-    if (!this.#id) this.#open();
+    if (!this.#id && this.hasAttribute("src")) this.#open();
   }
 
   disconnectedCallback(): void {
-    this.#close();
+    if (!this.isConnected) this.#close();
   }
 
   attributeChangedCallback(name: string, before: string | null, after: string | null): void {
@@ -127,10 +130,32 @@ export class LayerCast extends HTMLElement {
     }
   }
 
+  /** Begins a picture whose chunks come by `push`, from wherever they are received; `src` is left alone. */
+  begin(header: Header): void {
+    const opened = this.#start();
+    ask({ ask: "begin", header, ...opened }, [opened.canvas]);
+  }
+
+  /** Paints a chunk, whole or cut, new or grown. */
+  push(chunk: Chunk): void {
+    if (this.#id) ask({ ask: "chunk", id: this.#id, chunk });
+  }
+
+  /** No more chunks come: `load` follows. */
+  finish(): void {
+    if (this.#id) ask({ ask: "finish", id: this.#id });
+  }
+
   #open(): void {
-    this.#close();
     const source = this.getAttribute("src");
-    if (!source) return;
+    if (!source) return this.#close();
+    const opened = this.#start();
+    ask({ ask: "fetch", url: new URL(source, document.baseURI).href, upto: this.#upto(), ...opened }, [opened.canvas]);
+  }
+
+  /** A fresh canvas for the worker. */
+  #start(): { id: number; weights: string; canvas: OffscreenCanvas } {
+    this.#close();
     const canvas = document.createElement("canvas");
     this.#root.replaceChildren(canvas);
     this.#id = next++;
@@ -139,9 +164,7 @@ export class LayerCast extends HTMLElement {
     this.#busy(true);
     const weights = this.getAttribute("weights");
     const folder = weights ? new URL(`${weights.replace(/\/$/, "")}/`, document.baseURI) : new URL("weights/", import.meta.url);
-    const offscreen = canvas.transferControlToOffscreen();
-    const url = new URL(source, document.baseURI).href;
-    ask({ ask: "open", id: this.#id, url, weights: folder.href, canvas: offscreen, upto: this.#upto() }, [offscreen]);
+    return { id: this.#id, weights: folder.href, canvas: canvas.transferControlToOffscreen() };
   }
 
   #close(): void {

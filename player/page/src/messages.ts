@@ -1,5 +1,6 @@
 // What the element and its worker say to each other. Every message names the picture it is about.
 
+import type { Chunk, Header } from "./container";
 import type { Picture } from "./decoder";
 
 /**
@@ -8,16 +9,19 @@ import type { Picture } from "./decoder";
  */
 export type Layer = "latent" | "residual" | "shown";
 
-/** From the page: open a stream and paint it onto `canvas`, close it, or hand its pixels over. */
+/** A picture to be painted onto `canvas`. */
+interface Opened {
+  readonly id: number;
+  readonly weights: string;
+  readonly canvas: OffscreenCanvas;
+}
+
+/** From the page: fetch a stream and paint it, or paint chunks that the page hands over; close it; tell its pixels. */
 export type Asked =
-  | {
-      readonly ask: "open";
-      readonly id: number;
-      readonly url: string;
-      readonly weights: string;
-      readonly canvas: OffscreenCanvas;
-      readonly upto: Layer;
-    }
+  | (Opened & { readonly ask: "fetch"; readonly url: string; readonly upto: Layer })
+  | (Opened & { readonly ask: "begin"; readonly header: Header })
+  | { readonly ask: "chunk"; readonly id: number; readonly chunk: Chunk }
+  | { readonly ask: "finish"; readonly id: number }
   | { readonly ask: "upto"; readonly id: number; readonly upto: Layer }
   | { readonly ask: "close"; readonly id: number }
   | { readonly ask: "pixels"; readonly id: number; readonly question: number };

@@ -1,10 +1,11 @@
-// The worker behind <layer-cast>: fetches streams, decodes and paints them, away from the page's own thread.
+// The worker behind <layer-cast>: fetches streams or takes their chunks, decodes and paints them, away from the page's own
+// thread.
 //
 // What arrives while a picture is made waits for the next one, so a slow machine draws fewer pictures, not later ones.
 // Weights are fetched one file after the other: thumbnail, caption, network, residual. Until the network's are there the
 // thumbnail is shown alone, and the caption is read meanwhile; where they come at once the picture goes first.
 
-import { Decoder, isCoded, Kind, StreamReader, Weights, weightsAt, type Caption, type Chunk } from "./index";
+import { Decoder, isCoded, Kind, StreamReader, Weights, weightsAt, type Caption, type Chunk, type Header } from "./index";
 import type { Asked, Layer, Told } from "./messages";
 
 const FIRST_PART = 4096; // bytes of the first request, where not all of a stream is wanted
@@ -29,13 +30,12 @@ function totalOf(answer: Response): number | null {
   return length && answer.status === 200 && !answer.headers.get("Content-Encoding") ? Number(length) : null;
 }
 
-/** One stream on its way from a URL onto a canvas. */
+/** One stream on its way onto a canvas. */
 class Stream {
   #id: number;
-  #url: string;
   #weights: Weights;
   #canvas: OffscreenCanvas;
-  #upto: Layer;
+  #upto: Layer = "residual";
   #decided: () => void = () => undefined;
   #abort = new AbortController();
   #decoder: Decoder | null = null;
@@ -43,29 +43,41 @@ class Stream {
   #total: number | null = null;
   #kinds = new Set<number>();
   #coded = false; // whether the caption needs weights
+  #failed = false;
   #fresh = false; // something came that is not shown yet
   #painting: Promise<void> | null = null;
   #caption: Caption | null = null;
 
-  constructor({ id, url, weights, canvas, upto }: Extract<Asked, { ask: "open" }>) {
+  constructor(id: number, weights: Weights, canvas: OffscreenCanvas) {
     this.#id = id;
-    this.#url = url;
-    this.#weights = weightsBelow(weights);
+    this.#weights = weights;
     this.#canvas = canvas;
-    this.#upto = upto;
   }
 
-  async run(): Promise<void> {
-    try {
-      await this.#fetch();
+  /** Fetches and paints the stream at `url`. */
+  async fetch(url: string, upto: Layer): Promise<void> {
+    this.#upto = upto;
+    await this.#telling(() => this.#fetch(url));
+    await this.finish();
+  }
+
+  /** Begins a stream whose chunks the page hands over. */
+  begin(header: Header): Promise<void> {
+    return this.#telling(() => this.#open(header));
+  }
+
+  push(chunk: Chunk): void {
+    this.#bytes += chunk.payload.length;
+    this.#push([chunk]);
+  }
+
+  /** Nothing more comes. */
+  finish(): Promise<void> {
+    return this.#telling(async () => {
       await this.#paint();
-      await this.#painting;
-      if (!this.#decoder) return;
+      if (!this.#decoder || this.#failed) return;
       tell({ tell: "end", id: this.#id, verified: await this.#decoder.verified() });
-    } catch (error) {
-      if (this.#abort.signal.aborted) return;
-      tell({ tell: "error", id: this.#id, message: error instanceof Error ? error.message : String(error) });
-    }
+    });
   }
 
   /** What the page says where it was asked for as much as is "shown". */
@@ -84,15 +96,26 @@ class Stream {
     tell({ tell: "pixels", id: this.#id, question, picture }, picture ? [picture.data.buffer] : []);
   }
 
+  /** Does work whose failure the page is to hear of. */
+  async #telling(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (this.#abort.signal.aborted || this.#failed) return;
+      this.#failed = true;
+      tell({ tell: "error", id: this.#id, message: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
   /** All of the stream; or parts of a size that grows, until the residual begins, where the server gives parts. */
-  async #fetch(): Promise<void> {
+  async #fetch(url: string): Promise<void> {
     const reader = new StreamReader();
     let size = this.#upto === "residual" ? Infinity : FIRST_PART;
     for (let more = true; more && !this.#isEnough(); size *= 2) {
       const range = size === Infinity ? undefined : { Range: `bytes=${this.#bytes}-${this.#bytes + size - 1}` };
-      const answer = await fetch(this.#url, { signal: this.#abort.signal, headers: range });
+      const answer = await fetch(url, { signal: this.#abort.signal, headers: range });
       if (answer.status === 416 && this.#bytes) break; // the stream ended where the last part did
-      if (!answer.ok || !answer.body) throw new Error(`${this.#url}: ${answer.status} ${answer.statusText}`);
+      if (!answer.ok || !answer.body) throw new Error(`${url}: ${answer.status} ${answer.statusText}`);
       this.#total = totalOf(answer);
       more = answer.status === 206 && (this.#total === null || this.#bytes + size < this.#total);
       await this.#read(answer.body.getReader(), reader);
@@ -118,7 +141,7 @@ class Stream {
     return this.#upto === "latent" && this.#kinds.has(Kind.RESIDUAL);
   }
 
-  async #open(header: Parameters<typeof Decoder.open>[0] & { width: number; height: number }): Promise<void> {
+  async #open(header: Header): Promise<void> {
     this.#decoder = await Decoder.open(header, { weights: this.#weights });
     this.#canvas.width = header.width;
     this.#canvas.height = header.height;
@@ -131,11 +154,11 @@ class Stream {
     for (const chunk of chunks) {
       this.#kinds.add(chunk.kind);
       if (this.#isEnough()) break;
-      this.#decoder!.push(chunk);
+      this.#decoder?.push(chunk);
       this.#coded ||= chunk.kind === Kind.CAPTION && isCoded(chunk.payload);
       this.#fresh = true;
     }
-    this.#paint().catch(() => undefined);
+    if (this.#decoder) this.#paint().catch(() => undefined);
   }
 
   /** Paints until all that came is shown; one painter at a time. What fails is tried again at the end, by `run`. */
@@ -191,19 +214,39 @@ class Stream {
   }
 }
 
+function opened({ id, weights, canvas }: Extract<Asked, { canvas: OffscreenCanvas }>): Stream {
+  const stream = new Stream(id, weightsBelow(weights), canvas);
+  streams.set(id, stream);
+  return stream;
+}
+
+/** What the page asks of one picture, one after the other: a header before its chunks. */
+const turns = new Map<number, Promise<void>>();
+
 addEventListener("message", ({ data }: MessageEvent<Asked>) => {
-  if (data.ask === "open") {
-    const stream = new Stream(data);
-    streams.set(data.id, stream);
-    void stream.run();
-    return;
-  }
   const stream = streams.get(data.id);
-  if (data.ask === "upto" && stream) stream.upto = data.upto;
-  if (data.ask === "pixels") {
-    void stream?.pixels(data.question);
+  switch (data.ask) {
+    case "fetch":
+      void opened(data).fetch(data.url, data.upto);
+      break;
+    case "begin":
+      turns.set(data.id, opened(data).begin(data.header));
+      break;
+    case "chunk":
+      turns.set(data.id, turns.get(data.id)!.then(() => stream?.push(data.chunk)));
+      break;
+    case "finish":
+      turns.set(data.id, turns.get(data.id)!.then(() => stream?.finish()));
+      break;
+    case "upto":
+      if (stream) stream.upto = data.upto;
+      break;
+    case "pixels":
+      void stream?.pixels(data.question);
+      break;
+    case "close":
+      stream?.close();
+      streams.delete(data.id);
+      turns.delete(data.id);
   }
-  if (data.ask !== "close") return;
-  stream?.close();
-  streams.delete(data.id);
 });

@@ -103,11 +103,13 @@ page-test: page $(STREAMS)
 	@node tests/page/hostile.mjs $(STREAMS) --inputs 2000
 	@node tests/page/transport.mjs vectors
 	@node tests/page/transport.mjs hostile 20000
+	@node tests/page/session.mjs
 	@LAYERCAST_PAGE=1 $(RUN) $(BIN)/python -m pytest tests/page/test_transport.py
 
 page-fuzz: page $(STREAMS)
 	@node tests/page/hostile.mjs $(STREAMS) $(ARGS)
-	@node tests/page/transport.mjs hostile 200000
+	@node tests/page/transport.mjs hostile 20000
+	@node tests/page/session.mjs0
 
 # The same pixels in Chromium, by the element <layer-cast>; streams from `layercast serve`, over broken and thin links.
 page-browser: $(READY) $(PAGE_READY)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from codec import caption
@@ -38,21 +38,12 @@ class Glance:
         """What stands beside an answer: the streams of `name` ("" for all), as many as there is room for."""
         if self._sealed:
             return {"sealed": True}
+        parcels = self._library.find(query.get("name", "")) or []
         plain = query.get("caption") == "text"
-        return await asyncio.to_thread(self._tell, query.get("name", ""), plain)
+        told = [self._of(parcel, plain) for parcel in _that_fit(parcels)]
+        return {"streams": await asyncio.gather(*told), "count": len(parcels)}
 
-    def _tell(self, name: str, plain: bool) -> dict[str, object]:
-        told: list[dict[str, object]] = []
-        room = MOST_BYTES
-        parcels = self._library.find(name) or []
-        for parcel in parcels:
-            room -= sum(len(item.payload) for item in parcel.items if item.cls == BASE) + len(parcel.preamble)
-            if room < 0 and told:
-                break
-            told.append(self._of(parcel, plain))
-        return {"streams": told, "count": len(parcels)}
-
-    def _of(self, parcel: Parcel, plain: bool) -> dict[str, object]:
+    async def _of(self, parcel: Parcel, plain: bool) -> dict[str, object]:
         about: dict[str, object] = {
             "group": parcel.group,
             "name": parcel.name,
@@ -60,9 +51,18 @@ class Glance:
             "header": b64encode(parcel.preamble).decode(),
         }
         items = [item for item in parcel.items if item.cls == BASE and item.ends]
-        text = self._text(parcel) if plain else None
+        text = await asyncio.to_thread(self._text, parcel) if plain else None  # the first takes the caption's tables
         told = [[item.cls, item.index, b64encode(item.payload).decode()] for item in items if item.key[1:] != ABOUT]
         return {**about, "items": told, **({} if text is None else {"caption": text})}
+
+
+def _that_fit(parcels: Sequence[Parcel]) -> Iterator[Parcel]:
+    room = MOST_BYTES
+    for place, parcel in enumerate(parcels):
+        room -= sum(len(item.payload) for item in parcel.items if item.cls == BASE) + len(parcel.preamble)
+        if room < 0 and place:
+            return
+        yield parcel
 
 
 def _caption(parcel: Parcel) -> str | None:

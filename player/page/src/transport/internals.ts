@@ -1,4 +1,5 @@
 // All parts by themselves, for tests.
 
+export { glancesOf } from "./connect";
 export { encode, parse } from "./wire";
 export * from "./index";

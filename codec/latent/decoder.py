@@ -99,7 +99,7 @@ class LatentDecoder:
     def walk(self, tile: Tile, tell: Tell) -> None:
         """Sets the latents of a tile of step 1.. to what `tell` says of each stage: how an encoder goes along."""
         if tile.step not in self._priors:
-            self._priors[tile.step] = self._network.rungs[tile.step - 1].prior(self.entering(tile.step))
+            self._priors[tile.step] = self._network.rungs[tile.step - 1].predict(self.entering(tile.step))
         rung = self._network.rungs[tile.step - 1]
         place = tile.positions(rung.scale)
         rows, columns = place

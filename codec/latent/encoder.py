@@ -69,9 +69,11 @@ class Analysis:
         return out
 
     def _stage(self, name: str, x: Array) -> Array:
-        h = self._conv(f"{name}.0", x)
-        h += self._conv(f"{name}.1.b", self._relu(self._conv(f"{name}.1.a", h)))
-        return np.clip(h, -LIMIT / 64, LIMIT / 64, out=h)
+        h, block = self._conv(f"{name}.0", x), 1
+        while f"{name}.{block}.a.weight" in self._w:
+            h += self._conv(f"{name}.{block}.b", self._relu(self._conv(f"{name}.{block}.a", h)))
+            h, block = np.clip(h, -LIMIT / 64, LIMIT / 64, out=h), block + 1
+        return h
 
     @staticmethod
     def _relu(x: Array) -> Array:

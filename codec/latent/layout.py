@@ -42,15 +42,15 @@ class Tile:
 def reach(weights: int, step: int, until: int) -> int:
     """How far, in base pixels, latents of `step` (1..) change the state before step `until` (above: the picture).
 
-    The prior's own 3x3 is included. A 3x3 convolution reaches one position, a refinement three, a block two.
+    What a step predicts with is included. A 3x3 convolution reaches one position, a refinement three, a block two.
     """
     rungs = network.load(weights).rungs
     scale, distance = rungs[step - 1].scale, 0
     for at in range(step, until):
         distance += _descent(weights, scale, rungs[at - 1].scale) + 3 * rungs[at - 1].scale
         scale = rungs[at - 1].scale
-    last = rungs[until - 1].scale if until <= len(rungs) else 4
-    return distance + _descent(weights, scale, last) + last
+    last, looks = (rungs[until - 1].scale, len(rungs[until - 1].looks)) if until <= len(rungs) else (4, 0)
+    return distance + _descent(weights, scale, last) + (1 + 2 * looks) * last
 
 
 def _descent(weights: int, scale: int, to: int) -> int:

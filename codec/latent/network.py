@@ -22,16 +22,22 @@ SPREADS = 32
 class Rung:
     """One step: its scale (base pixels a position), number of latents, and layers.
 
-    `prior` gives means and spreads (in 1/64) from the state, `contexts` what each stage but the first adds to them.
+    `prior` gives means and spreads (in 1/64) from the state as `looks` see it, `contexts` what each stage but the first
+    adds to them.
     """
 
     scale: int
     latents: int
+    looks: tuple[tuple[Conv, Conv], ...]
     prior: Conv
     contexts: tuple[Conv, ...]
     value: Conv
     first: Conv
     second: Conv
+
+    def predict(self, state: Array) -> Array:
+        """Means and spreads of the latents, float32[H,W,2*latents] in 1/64, before any of them is told."""
+        return self.prior(pass_blocks(self.looks, state))
 
     def refine(self, state: Array, latents: Array, mask: Array) -> Array:
         """The state after `latents` (in 1/64, [H,W,latents]) where `mask` ([H,W,1], 0 or 1) says they are there."""
@@ -52,13 +58,13 @@ class Network:
     def start(self, thumbnail: NDArray[np.int32]) -> Array:
         """The first state from the decoded thumbnail int32[3,H,W] in 1/16 of 0..255."""
         x = (thumbnail.transpose(1, 2, 0) >> 4) - 128
-        return self._block(32, clamp(self.stem(np.ascontiguousarray(x, dtype=np.float32))))
+        return pass_blocks(self.blocks[32], clamp(self.stem(np.ascontiguousarray(x, dtype=np.float32))))
 
     def rise(self, state: Array, scale: int, to: int) -> Array:
         """The state at scale `to` from the one at `scale`."""
         while scale > to:
             state, scale = clamp(shuffle(self.ups[scale](state), 2)), scale // 2
-            state = self._block(scale, state)
+            state = pass_blocks(self.blocks[scale], state)
         return state
 
     def picture(self, state: Array, field: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -66,10 +72,12 @@ class Network:
         painted: NDArray[np.uint8] = np.clip(shuffle(self.head(state), 4) + field, 0, 255).astype(np.uint8)
         return painted
 
-    def _block(self, scale: int, state: Array) -> Array:
-        for first, second in self.blocks[scale]:
-            state = clamp(state + second(rectify(first(state))))
-        return state
+
+def pass_blocks(blocks: tuple[tuple[Conv, Conv], ...], state: Array) -> Array:
+    """The state after residual blocks."""
+    for first, second in blocks:
+        state = clamp(state + second(rectify(first(state))))
+    return state
 
 
 @cache
@@ -82,15 +90,19 @@ def load(weights: int) -> Network:
         scale = (2.0 ** -stored[f"{name}.shift"].astype(np.float64)).astype(np.float32)
         return Conv(weight, stored[f"{name}.bias"].astype(np.float32), scale, int(stored[f"{name}.size"]))
 
+    def blocks(name: str, count: int) -> tuple[tuple[Conv, Conv], ...]:
+        return tuple((conv(f"{name}.{i}.a"), conv(f"{name}.{i}.b")) for i in range(count))
+
     def rung(i: int, scale: int, latents: int) -> Rung:
+        looks = blocks(f"steps.{i}.look", int(stored.get("looks", 0)))
         contexts = tuple(conv(f"steps.{i}.context.{stage}") for stage in range(3))
         rest = (conv(f"steps.{i}.{part}") for part in ("value", "block.a", "block.b"))
-        return Rung(scale, latents, conv(f"steps.{i}.prior"), contexts, *rest)
+        return Rung(scale, latents, looks, conv(f"steps.{i}.prior"), contexts, *rest)
 
     return Network(
         stem=conv("stem"),
         blocks={
-            scale: tuple((conv(f"block{scale}.{i}.a"), conv(f"block{scale}.{i}.b")) for i in range(int(count)))
+            scale: blocks(f"block{scale}", int(count))
             for scale, count in zip((32, 16, 8, 4), stored["blocks"], strict=True)
         },
         ups={s: conv(f"up{s}.conv") for s in (32, 16, 8)},

@@ -24,8 +24,6 @@ from codec.stream import Header
 from codec.train import photos
 from codec.train.latent_model import TINY, Config
 
-_EXACT = ("stem", "block", "up", "head", "prior", "context", "value")
-
 
 def matrix(weight: NDArray[np.float64]) -> NDArray[np.float64]:
     """[outputs, inputs, k, k] -> [k*k*inputs, outputs]."""
@@ -36,7 +34,7 @@ def whole_numbers(
     state: dict[str, torch.Tensor], config: Config
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """(exact synthesis network, float analysis network) of a checkpoint."""
-    exact = {name: np.array(getattr(config, name), dtype=np.int32) for name in ("steps", "blocks")}
+    exact = {name: np.array(getattr(config, name), dtype=np.int32) for name in ("steps", "blocks", "looks")}
     analysis: dict[str, np.ndarray] = {}
     for name in [n.removesuffix(".weight") for n in state if n.endswith(".weight")]:
         weight = state[f"{name}.weight"].double().numpy()
@@ -52,11 +50,17 @@ def whole_numbers(
 
 
 def thawed(weights: int | str, network: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """The parameters of `network` as a weights set holds them: training can go on from there without a checkpoint."""
+    """The parameters of `network` as a weights set holds them: training can go on from there without a checkpoint.
+
+    Blocks that the set lacks begin as identities.
+    """
     exact, analysis = models.load(weights, "latent"), models.load(weights, "analysis")
     state = {}
     for name, parameter in network.state_dict().items():
         layer = name.rpartition(".")[0]
+        if f"{layer}.weight" not in exact | analysis:
+            state[name] = torch.zeros_like(parameter) if layer.endswith(".b") else parameter
+            continue
         if name in analysis:
             numbers = analysis[name].astype(np.float64)
         else:

@@ -33,6 +33,7 @@ from codec.train.thumbnail import thumbnails
 PIXELS = 768 * 512
 TARGETS = (300, 400, 650, 1500, 4000)  # bytes of each step on PIXELS of busy crops; quiet photos need a third
 CROP = 192
+GAINS = 0.7, 1.0  # of the light of a crop; with turns and mirrors, lest a few hundred photos are learned by heart
 FULL_FROM = 0.8  # of the training from where on nothing is in bfloat16
 RAMP = 1500  # batches over which bits become dear, lest latents fall silent before they are understood
 
@@ -78,10 +79,12 @@ class Crops:
             y = int(self.rng.integers(0, (p.shape[1] - CROP) // 32 + 1))
             x = int(self.rng.integers(0, (p.shape[2] - CROP) // 32 + 1))
             window = np.s_[:, 32 * y : 32 * y + CROP, 32 * x : 32 * x + CROP]
-            pictures.append(p[window])
-            fields.append(self.fields[i][window])
-            thumbnails.append(t[:, y : y + CROP // 32, x : x + CROP // 32])
-        parts = [torch.stack(part).to(device).float() for part in (pictures, thumbnails, fields)]
+            turn, mirror, gain = self.rng.integers(4), self.rng.integers(2), float(self.rng.uniform(*GAINS))
+            crop = p[window], t[:, y : y + CROP // 32, x : x + CROP // 32], self.fields[i][window]
+            for part, found in zip(crop, (pictures, thumbnails, fields), strict=True):
+                turned = torch.rot90(part, int(turn), (1, 2))
+                found.append((turned.flip(2) if mirror else turned).float() * gain)
+        parts = [torch.stack(part).to(device) for part in (pictures, thumbnails, fields)]
         return chosen, parts[0], parts[1] / 16, parts[2]
 
     def weights(self, chosen: np.ndarray, relative: np.ndarray) -> np.ndarray:
@@ -93,7 +96,7 @@ class Crops:
         return 1 / np.clip(self.error[chosen], 0.1, 10)
 
 
-SCALES = (1.0, 0.6)  # of the photos, so that the network meets details of different sizes
+SCALES = (1.0, 0.8, 0.6, 0.45)  # of the photos, so that the network meets details of different sizes
 
 
 def prepare(data: Path, runs: Path) -> None:
@@ -172,8 +175,6 @@ def _errors(
 ) -> tuple[list[Tensor], list[Tensor], int]:
     """(weighted squared errors of the whole picture and of a prefix, bits a pixel of each step, the prefix's steps)."""
     chosen, pictures, thumbnails, fields = crops.batch(a.batch, a.device)
-    if step % 2:
-        pictures, thumbnails, fields = pictures.flip(3), thumbnails.flip(3), fields.flip(3)
     kept = int(crops.rng.choice(5, p=[0.12, 0.22, 0.22, 0.22, 0.22]))
     pictures = pictures.contiguous(memory_format=torch.channels_last)
     with torch.autocast(a.device, torch.bfloat16, enabled=half):

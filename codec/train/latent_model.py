@@ -33,10 +33,12 @@ class Config:
     widths: tuple[int, int, int, int] = (96, 64, 48, 20)
     steps: tuple[tuple[int, int], ...] = ((32, 8), (32, 8), (32, 12), (16, 8), (16, 16))
     analysis: tuple[int, int, int, int] = (128, 96, 64, 32)
-    blocks: tuple[int, int, int, int] = (1, 2, 2, 2)
+    blocks: tuple[int, int, int, int] = (2, 3, 3, 2)
+    looks: int = 1  # blocks between the state and what a step predicts of its latents
+    depth: int = 2  # blocks of the analysis at 1/32 and 1/16
 
 
-TINY = Config((8, 8, 8, 8), ((32, 2), (32, 2), (32, 2), (16, 2), (16, 2)), (8, 8, 8, 8), (1, 1, 1, 1))
+TINY = Config((8, 8, 8, 8), ((32, 2), (32, 2), (32, 2), (16, 2), (16, 2)), (8, 8, 8, 8), (1, 1, 1, 1), 0, 1)
 
 
 def bound(x: Tensor) -> Tensor:
@@ -74,9 +76,10 @@ class Up(nn.Module):
 class Step(nn.Module):
     """One rung: prior from the state, latents stage by stage, refined state."""
 
-    def __init__(self, width: int, latents: int, analysis: int) -> None:
+    def __init__(self, width: int, latents: int, analysis: int, looks: int) -> None:
         super().__init__()
         self.latents = latents
+        self.look = nn.Sequential(*(Block(width) for _ in range(looks)))
         self.prior = nn.Conv2d(width, 2 * latents, 3, padding=1)
         self.context = nn.ModuleList(nn.Conv2d(2 * latents, latents, 3, padding=1) for _ in range(STAGES - 1))
         self.value = nn.Conv2d(latents, width, 3, padding=1)
@@ -91,7 +94,7 @@ class Step(nn.Module):
         """(latents, their bits): each stage predicted by the state and by the stages before it."""
         half = self.latents // 2
         wanted = self.posterior(torch.cat([h, features.to(h.dtype)], 1)).clamp(-15, 15)
-        means, spreads = self.prior(h).chunk(2, 1)
+        means, spreads = self.prior(self.look(h)).chunk(2, 1)
         told = torch.zeros_like(means)  # whole distances from the means
         latents, bits = torch.zeros_like(means), torch.zeros((), device=h.device)
         rows, columns = (torch.arange(side, device=h.device) for side in h.shape[2:])
@@ -128,8 +131,8 @@ class Network(nn.Module):
         a32, a16, a8, a4 = config.analysis
         self.analyse4 = nn.Conv2d(48, a4, 3, padding=1)
         self.analyse8 = nn.Sequential(nn.Conv2d(4 * a4, a8, 1), Block(a8))
-        self.analyse16 = nn.Sequential(nn.Conv2d(4 * a8, a16, 1), Block(a16))
-        self.analyse32 = nn.Sequential(nn.Conv2d(4 * a16, a32, 1), Block(a32))
+        self.analyse16 = nn.Sequential(nn.Conv2d(4 * a8, a16, 1), *(Block(a16) for _ in range(config.depth)))
+        self.analyse32 = nn.Sequential(nn.Conv2d(4 * a16, a32, 1), *(Block(a32) for _ in range(config.depth)))
         counts = zip(config.widths, config.blocks, strict=True)
         blocks = [nn.Sequential(*(Block(width) for _ in range(count))) for width, count in counts]
         self.stem, self.block32 = nn.Conv2d(3, w32, 3, padding=1), blocks[0]
@@ -138,7 +141,7 @@ class Network(nn.Module):
         self.up8, self.block4 = Up(w8, w4), blocks[3]
         self.head = nn.Conv2d(w4, 48, 3, padding=1)
         sizes = {32: (w32, a32), 16: (w16, a16)}
-        self.steps = nn.ModuleList(Step(sizes[s][0], c, sizes[s][1]) for s, c in config.steps)
+        self.steps = nn.ModuleList(Step(sizes[s][0], c, sizes[s][1], config.looks) for s, c in config.steps)
         self._start()
 
     def _start(self) -> None:

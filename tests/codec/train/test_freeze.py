@@ -46,5 +46,5 @@ def test_thawed_weights_freeze_to_the_same_numbers() -> None:
     exact, analysis = whole_numbers(thawed(0, network), TINY)
     stored = models.load(0, "latent")
     for name, numbers in exact.items():
-        assert np.array_equal(numbers, stored[name]), name
+        assert np.array_equal(numbers, stored.get(name, 0)), name
     assert all(np.array_equal(numbers, models.load(0, "analysis")[name]) for name, numbers in analysis.items())

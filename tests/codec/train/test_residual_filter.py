@@ -31,9 +31,9 @@ def test_samples_show_what_the_decoder_knows(steps: int) -> None:
     for group, (ours, theirs) in enumerate(bands_of(picture, base)):
         passes = decoder._done[:, 0, group].reshape(2, 2)
         known = known_of(ours, theirs, group, passes.astype(np.int64), list(TOPS[0][group]))
-        assert np.array_equal(8 * known["value"], bands(decoder._values(0, group), group))
+        assert np.array_equal(8 * known["value"], bands(decoder._painter._values(0, group), group))
         if group >= filters.FIRST and filters.active(passes, group).any():
-            for o, (least, most) in enumerate(decoder._bounds(group)):
+            for o, (least, most) in enumerate(decoder._painter._bounds(group)):
                 assert np.array_equal(known["least"][o], least) and np.array_equal(known["most"][o], most)
 
 

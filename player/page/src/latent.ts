@@ -14,9 +14,12 @@ const LIMIT = 1023;
 const NEUTRAL = 128;
 const SPREADS = 32;
 
+type Block = readonly [Conv, Conv];
+
 interface Rung {
   readonly scale: number;
   readonly latents: number;
+  readonly looks: readonly Block[];
   readonly prior: Conv;
   readonly contexts: readonly Conv[];
   readonly value: Conv;
@@ -28,7 +31,7 @@ interface Rung {
 interface Network {
   readonly shape: Shape;
   readonly stem: Conv;
-  readonly blocks: ReadonlyMap<number, readonly (readonly [Conv, Conv])[]>;
+  readonly blocks: ReadonlyMap<number, readonly Block[]>;
   readonly ups: ReadonlyMap<number, Conv>;
   readonly head: Conv;
   readonly rungs: readonly Rung[];
@@ -38,23 +41,19 @@ function networkOf(kernel: Kernel, weights: number, arrays: Tensors): Network {
   return kernel.lasting(`latent ${weights}`, (take) => {
     const layers = new Layers(kernel, take, arrays, rowScratch(take));
     const shape = shapeOf(arrays);
+    const blocks = (name: string, count: number): Block[] =>
+      Array.from({ length: count }, (_, i) => [layers.conv(`${name}.${i}.a`), layers.conv(`${name}.${i}.b`)]);
     const table = arrays.table!;
     const row = table.shape[1]! * table.shape[2]!;
     return {
       shape,
       stem: layers.conv("stem"),
-      blocks: new Map(
-        [...shape.blocks].map(([scale, count]) => [
-          scale,
-          Array.from({ length: count }, (_, i) => {
-            return [layers.conv(`block${scale}.${i}.a`), layers.conv(`block${scale}.${i}.b`)] as const;
-          }),
-        ]),
-      ),
+      blocks: new Map([...shape.blocks].map(([scale, count]) => [scale, blocks(`block${scale}`, count)])),
       ups: new Map([32, 16, 8].map((scale) => [scale, layers.conv(`up${scale}.conv`)])),
       head: layers.conv("head"),
       rungs: shape.steps.map((step, i) => ({
         ...step,
+        looks: blocks(`steps.${i}.look`, shape.looks),
         prior: layers.conv(`steps.${i}.prior`),
         contexts: [0, 1, 2].map((stage) => layers.conv(`steps.${i}.context.${stage}`)),
         value: layers.conv(`steps.${i}.value`),
@@ -223,8 +222,9 @@ export class LatentDecoder {
     return values;
   }
 
-  #blocks(scale: number, state: State): State {
-    for (const [first, second] of this.#network().blocks.get(scale)!) {
+  /** Passes `state` through blocks, in place. */
+  #pass(blocks: readonly Block[], state: State): State {
+    for (const [first, second] of blocks) {
       const hidden = this.#store(first, state, 0);
       this.#add(second, hidden, state);
       this.#kernel.give(hidden.place);
@@ -241,7 +241,7 @@ export class LatentDecoder {
       this.#kernel.call.conv_up!(up.place, risen.place, risen.rows, risen.columns, next.place, next.channels);
       if (risen !== state) this.#kernel.give(risen.place);
       scale /= 2;
-      risen = this.#blocks(scale, next);
+      risen = this.#pass(this.#network().blocks.get(scale)!, next);
     }
     return risen === state ? this.#copy(state) : risen;
   }
@@ -255,7 +255,7 @@ export class LatentDecoder {
     const input = this.#stateOf(rows, columns, 3, levels);
     const state = this.#store(this.#network().stem, input);
     this.#kernel.give(input.place);
-    return this.#blocks(32, state);
+    return this.#pass(this.#network().blocks.get(32)!, state);
   }
 
   /** The state that enters `step` (1..). */
@@ -297,7 +297,7 @@ export class LatentDecoder {
     const rung = this.#network().rungs[tile.step - 1]!;
     const { columns } = gridSize(this.#header, rung.scale);
     let prior = this.#priors.get(tile.step);
-    if (!prior) this.#priors.set(tile.step, (prior = this.#raw(rung.prior, this.#enteringStep(tile.step))));
+    if (!prior) this.#priors.set(tile.step, (prior = this.#predict(rung, this.#enteringStep(tile.step))));
     const n = rung.latents;
     const half = n / 2;
     const [row, column] = [tile.y0 / rung.scale, tile.x0 / rung.scale];
@@ -343,6 +343,14 @@ export class LatentDecoder {
     reader.close();
     const mask = this.#masks[tile.step - 1]!;
     for (let y = 0; y < high; y++) mask.fill(1, (row + y) * columns + column, (row + y) * columns + column + wide);
+  }
+
+  /** Means and spreads of a step's latents, i32[rows][columns][2 latents, padded], before any of them is told. */
+  #predict(rung: Rung, entering: State): Int32Array {
+    const state = this.#pass(rung.looks, this.#copy(entering));
+    const prior = this.#raw(rung.prior, state);
+    this.#kernel.give(state.place);
+    return prior;
   }
 
   #context(conv: Conv, told: Int16Array, rows: number, columns: number, channels: number): Int32Array {

@@ -7,9 +7,13 @@ import type { Tensors } from "./weights";
 
 const TILE_PIXELS = [2 ** 20, 2 ** 19, 2 ** 18, 2 ** 17, 2 ** 16]; // base pixels that a chunk of each step covers at most
 
-/** What the weights say of the network: blocks at each scale, and of each step its scale and number of latents. */
+/**
+ * What the weights say of the network: blocks at each scale, of each step its scale and number of latents, and how many
+ * blocks look at the state before a step's prior.
+ */
 export interface Shape {
   readonly blocks: ReadonlyMap<number, number>;
+  readonly looks: number;
   readonly steps: readonly { readonly scale: number; readonly latents: number }[];
 }
 
@@ -26,6 +30,7 @@ export function shapeOf(arrays: Tensors): Shape {
   const steps = arrays.steps!;
   return {
     blocks: new Map([32, 16, 8, 4].map((scale, i) => [scale, arrays.blocks!.data[i]!])),
+    looks: arrays.looks?.data[0] ?? 0,
     steps: Array.from({ length: steps.shape[0]! }, (_, i) => ({
       scale: steps.data[2 * i]!,
       latents: steps.data[2 * i + 1]!,
@@ -78,8 +83,8 @@ export function reach(shape: Shape, step: number, until: number): number {
     distance += descent(shape, scale, scaleOf(at)) + 3 * scaleOf(at);
     scale = scaleOf(at);
   }
-  const last = until <= shape.steps.length ? scaleOf(until) : 4;
-  return distance + descent(shape, scale, last) + last;
+  const [last, looks] = until <= shape.steps.length ? [scaleOf(until), shape.looks] : [4, 0];
+  return distance + descent(shape, scale, last) + (1 + 2 * looks) * last;
 }
 
 /** The latent chunks without which latent chunk `index` cannot be decoded; none for one that there is not. */

@@ -68,10 +68,13 @@ export function tables_prepare(tables: Tables): void {
   const bands = PASSES * 3 * GROUPS * 3;
   for (let band = 0; band < bands; band++) {
     const cuts = tables.cuts + <usize>(band * (BINS - 1) * 2), bins = tables.bins + <usize>(band * FINE);
-    for (let sum = 0, bin = 0; sum < FINE; sum++) {
-      while (bin < BINS - 1 && <i32>load<i16>(cuts + (<usize>bin << 1)) <= sum) bin++;
-      store<u8>(bins + sum, <u8>bin);
+    let first = 0; // sums from here on are in `bin` or above
+    for (let bin = 0; bin < BINS - 1; bin++) {
+      const cut = min(max(<i32>load<i16>(cuts + (<usize>bin << 1)), first), FINE);
+      memory.fill(bins + first, <u8>bin, cut - first);
+      first = cut;
     }
+    memory.fill(bins + first, <u8>(BINS - 1), FINE - first);
   }
   // the largest s <= 63 that has 2^(2s-1) 8^16 <= (8 + j)^16, or 0; no two sides come nearer than 1 in 610
   let next: f64 = 2; // 2^(2s+1)

@@ -5,7 +5,7 @@ import { MAX_LENGTH, type Header } from "./container";
 import { BitReader, type Kernel } from "./kernel";
 import { four, Layers, rowScratch, type Conv } from "./network";
 import { bandShape, CELL, GROUPS, Layout, levelShape, PASSES, reachOf, roleOf, sideOf, type Placed } from "./residual_layout";
-import type { Tensors, Weights } from "./weights";
+import type { Tensor, Tensors, Weights } from "./weights";
 
 const CELL_BYTES = 16 + 36 * 4;
 const SHORT = 16; // P(a chunk holds only the beginning of its step), in 2^-16
@@ -25,9 +25,10 @@ const SHAPES: Record<string, readonly number[]> = {
   sign: [3, 6, 3, 16],
 };
 
-/** An array with its axes of length 1 repeated to `shape`. */
-function spread(data: ArrayLike<number>, from: readonly number[], shape: readonly number[]): Int16Array {
+/** An array of 16-bit numbers with its axes of length 1 repeated to `shape`. */
+function spread(data: Tensor["data"], from: readonly number[], shape: readonly number[]): Tensor["data"] {
   const out = new Int16Array(shape.reduce((a, b) => a * b, 1));
+  if (data.length === out.length) return data;
   const steps = from.map((size, axis) => (size === 1 ? 0 : from.slice(axis + 1).reduce((a, b) => a * b, 1)));
   const place = shape.map(() => 0);
   for (let at = 0; at < out.length; at++) {

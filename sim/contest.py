@@ -95,10 +95,18 @@ def tasks(
                 "until": times[-1],
                 "looks": times,
                 "peers": list(peers),
+                **_told(entry.preset),
             }
             for seed in range(seeds if _is_random(entry.preset) else 1):
                 found.append(Task(values, ".", {}, image, seed, areas=entry.areas))
     return found
+
+
+def _told(preset: Preset) -> dict[str, Any]:
+    """Where nobody answers a sender is told of the loss to expect, as it is of the rate; if there is any."""
+    if preset.feedback or not preset.loss:
+        return {}
+    return {"policy": {"loss": preset.loss, **({"burst": preset.burst} if preset.burst is not None else {})}}
 
 
 def _is_random(preset: Preset) -> bool:

@@ -44,6 +44,13 @@ def test_tasks_go_picture_by_picture_and_chance_alone_has_seeds() -> None:
     assert len({task.name for task in found}) == len(found)
 
 
+def test_where_nobody_answers_the_sender_is_told_of_the_loss() -> None:
+    links = entries(["hf-75-fading", "gprs", "lora-sf7"], [0.3])
+    policies = {task.values["name"]: task.values.get("policy") for task in tasks(links, [Path("x.png")], ["one"], 1)}
+    told = {"loss": 0.1, "burst": 3}
+    assert policies == {"hf-75-fading": told, "gprs": None, "gprs, 30% lost": None, "lora-sf7": None}
+
+
 def row(codec: str, image: str, time: float | None, area: float) -> Row:
     times = {} if time is None else {"recognisable": time}
     return Row("link", image, 0, codec, "udp", times=times, area=area)

@@ -83,7 +83,7 @@ DOCUMENTS = (
         " streams without handshakes, at the best of its scales, and kindly where there is a choice. *Recognisable* is"
         " a feature distance of at most 1.36 and no more than that: of the bundled photo, a rocket at dusk, a blur of"
         " its colours reaches it. On a link without a way back an ideal stream cannot be had; its peers get one, and"
-        " our sender is told of the loss to expect, as it is of the rate. Where we are later: a picture full of detail is"
+        " our sender is told of the loss to expect, as it is of the rate. Where we are later: a detailed picture is"
         " smaller as an AVIF and about as small as a JPEG XL; packets of 51 B carry our headers and copies, which an"
         " ideal stream does without; where nobody answers, an early packet that is lost is made up for behind the"
         " latents alone; where nobody knows the rate (cars, shared Wi-Fi) our sender starts slowly, an ideal stream at"

@@ -1,8 +1,8 @@
 """The web page that plays streams, served beside the route that answers its offers.
 
-    GET /                    the page; it, and nothing else, is asked for anew each time
+    GET /                    the page; it, and nothing else, is asked for anew each time. Where it says {weights}, the
+                             folder of the weights is written
     GET /NAME-HASH.js ...    what the page is made of; a name holds the hash of its content, so it never changes
-    GET /weights             where they are: {"path": "weights/HASH/"}
     GET /weights/HASH/SET/NAME.safetensors.gz    the codec's weights, of which the page takes what it needs
 
 All is public and the same for everybody, so it takes no token: the page sends its token with its offer, from the part
@@ -11,6 +11,7 @@ of the URL behind `#`, which a browser keeps to itself.
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 import mimetypes
@@ -91,22 +92,18 @@ class Page:
         if len(paths) > MAX_FILES or any(path.stat().st_size > MAX_FILE for path in paths):
             raise PageError(f"{folder} is no page: too many files, or too large ones")
         self._assets = {f"/{path.relative_to(folder).as_posix()}": read_asset(path) for path in paths}
-        self._assets["/"] = self._assets.pop(f"/{INDEX}")
+        index = self._assets.pop(f"/{INDEX}").data.replace(b"{weights}", weights_folder().encode())
+        self._assets["/"] = _asset(index, _TYPES[".html"], ANEW, pack=True)
         self._weights = lru_cache(maxsize=32)(_read_weights)
 
     def attach(self, app: web.Application) -> None:
-        """Add the routes. The page learns from /weights where the weights are."""
-        app.router.add_get("/weights", self._where_weights_are)
-        app.router.add_get(rf"/weights/{weights_hash()}/{{set:\w+}}/{{name:\w+}}.safetensors.gz", self._weights_file)
+        """Add the routes."""
+        app.router.add_get(rf"/{weights_folder()}{{set:\w+}}/{{name:\w+}}.safetensors.gz", self._weights_file)
         for path, asset in self._assets.items():
             app.router.add_get(path, _serving(asset))
 
-    async def _where_weights_are(self, request: web.Request) -> web.Response:
-        headers = {**HEADERS, hdrs.CACHE_CONTROL: ANEW}
-        return web.json_response({"path": f"weights/{weights_hash()}/"}, headers=headers)
-
     async def _weights_file(self, request: web.Request) -> web.Response:
-        found = self._weights(request.match_info["set"], request.match_info["name"])
+        found = await asyncio.to_thread(self._weights, request.match_info["set"], request.match_info["name"])
         if found is None:
             raise web.HTTPNotFound(headers=HEADERS)
         return respond(request, found)
@@ -132,9 +129,9 @@ def respond(request: web.Request, asset: Asset) -> web.Response:
 
 
 @cache
-def weights_hash() -> str:
-    """Changes when any file of weights does."""
-    return hashlib.sha256(models.SUMS.read_bytes()).hexdigest()[:16]
+def weights_folder() -> str:
+    """Where the weights are, below the page; it changes when any of them does."""
+    return f"weights/{hashlib.sha256(models.SUMS.read_bytes()).hexdigest()[:16]}/"
 
 
 def _serving(asset: Asset) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import json
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ SCRIPT = "console.log('a script that is long enough to be packed');" * 20
 def built(tmp_path: Path) -> Path:
     folder = tmp_path / "page"
     (folder / "icons").mkdir(parents=True)
-    (folder / "index.html").write_text("<!doctype html><title>Grüße</title>")
+    (folder / "index.html").write_text("<!doctype html><title>Grüße</title>in={weights}")
     (folder / "main-ABCDEFG2.js").write_text(SCRIPT)
     (folder / "worker.js").write_text("1")
     (folder / "kernel-ABCDEFG2.wasm").write_bytes(b"\0asm")
@@ -103,9 +102,9 @@ def test_nothing_else_is_served(built: Path) -> None:
 
 def test_the_weights_that_the_page_needs(built: Path) -> None:
     async def story(get: Get) -> None:
-        _, headers, body = await get("/weights")
-        folder = "/" + json.loads(body)["path"]
-        assert headers["Cache-Control"] == "no-cache" and folder.startswith("/weights/")
+        _, _, body = await get("/")
+        folder = "/" + body.decode().partition("in=")[2]
+        assert folder.startswith("/weights/")
         status, headers, body = await get(f"{folder}tiny/thumbnail.safetensors.gz")
         assert status == 200 and "immutable" in headers["Cache-Control"] and "Content-Encoding" not in headers
         assert gzip.decompress(body) == (models.FOLDER / "tiny/thumbnail.safetensors").read_bytes()

@@ -12,7 +12,7 @@ const state = document.getElementById("state")!;
 const list = document.getElementById("streams")!;
 const CAPTION = 0; // the sender tells captions as text, so their tables need not be fetched
 const lines = new Map<number, { name: HTMLElement; caption: HTMLElement; progress: HTMLElement; picture: LayerCast }>();
-const weights = fetch("weights").then((answer) => answer.json() as Promise<{ path: string }>);
+const weights = document.documentElement.dataset.weights!; // where the server has them: it writes that here
 
 function lineOf(group: number) {
   let line = lines.get(group);
@@ -30,10 +30,10 @@ function lineOf(group: number) {
 
 session.on("state", ({ text }) => (state.textContent = text));
 session.on("error", ({ text }) => (state.textContent = text));
-session.on("stream", async ({ group, name, header }) => {
+session.on("stream", ({ group, name, header }) => {
   const line = lineOf(group);
   line.name.textContent = name;
-  line.picture.setAttribute("weights", (await weights).path);
+  line.picture.setAttribute("weights", weights);
   line.picture.begin(parseHeader(header).header);
 });
 session.on("caption", ({ group, text }) => {
@@ -41,14 +41,13 @@ session.on("caption", ({ group, text }) => {
   line.caption.textContent = text;
   line.picture.setAttribute("alt", text);
 });
-session.on("chunk", async ({ group, kind, index, payload, complete }) => {
-  await weights;
+session.on("chunk", ({ group, kind, index, payload, complete }) => {
   if (kind === CAPTION) return;
   lineOf(group).picture.push({ kind, index, payload, length: payload.length + (complete ? 0 : 1) });
 });
 session.on("progress", ({ group, bytes, size, complete }) => {
   const all = size === null ? "" : ` of ${size}`;
-  if (complete) void weights.then(() => lineOf(group).picture.finish());
+  if (complete) lineOf(group).picture.finish();
   lineOf(group).progress.textContent = complete ? `${bytes} bytes, complete` : `${bytes}${all} bytes`;
 });
 addEventListener("pagehide", () => void session.close());

@@ -16,7 +16,9 @@ import { decode, read } from "../../player/page/bundle/layercast.js";
 import { localWeights } from "./local.mjs";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const { chromium } = createRequire(join(ROOT, "player/page/package.json"))("playwright-core");
+const require = createRequire(join(ROOT, "player/page/package.json"));
+const { chromium } = require("playwright-core");
+const AXE = require("axe-core").source;
 const TOKEN = "a token of the test";
 const FLAGS = [
   "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -228,6 +230,18 @@ const stories = {
     assert.deepEqual(seen, [createHash("sha256").update(picture.data).digest("hex"), CAPTION]);
     await ended(server.child);
     return `${picture.width}x${picture.height}`;
+  },
+
+  async "the page that comes with layercast can be used by everybody, says axe-core"(context) {
+    const server = await serve([stream().file, "--page", "--rate", "4000000"]);
+    const page = await context.newPage();
+    await page.goto(server.url + behind);
+    await until(page, `document.querySelector("layer-cast")?.verified === true`);
+    await page.evaluate(AXE);
+    const { violations, passes } = await page.evaluate("axe.run()");
+    assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]), []);
+    await ended(server.child);
+    return `${passes.length} rules`;
   },
 
   async "the page that comes with layercast: text, never HTML; nothing breaks its policy"(context) {

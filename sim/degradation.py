@@ -136,8 +136,7 @@ LOSSES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)
 FACTORS = (0.5, 1.0, 2.0)
 """Rates that are compared, of the preset's own, at RATES_LOSS."""
 RATES_LOSS = 0.1
-PROTECTED = SendPolicy(protect_all=True)
-"""Where nobody answers, everything has repair for 10% of loss: what is sent once has a cliff at the first loss."""
+DEFAULT = SendPolicy()
 
 
 @dataclass
@@ -172,7 +171,7 @@ def grid(
     seeds: Sequence[int],
     losses: Sequence[float] = LOSSES,
     factors: Sequence[float] = FACTORS,
-    policy: SendPolicy = PROTECTED,
+    policy: SendPolicy = DEFAULT,
 ) -> Grid:
     """Sessions of one stream over one preset, at every loss and every rate, with the same seeds at each."""
     found = Grid(preset.name, image)

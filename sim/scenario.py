@@ -49,7 +49,7 @@ class SendPolicy:
         deadline: seconds after which nothing more is sent; None for never.
         copies: copies of each of the four classes unasked; None for the transport's own choice.
         loss, burst, protect_all: what a sender that nobody answers expects of the link, and whether it protects all, as
-            `send --loss --burst --protect-all`.
+            `send --loss --burst --protect-first`.
         sender: one's own sender, made of a SenderConfig, in place of `transport.Sender`; "module:Class".
     """
 
@@ -59,7 +59,7 @@ class SendPolicy:
     copies: tuple[int, ...] | None = None
     loss: float = 0.1
     burst: float | None = None
-    protect_all: bool = False
+    protect_all: bool = True
     sender: str | None = None
 
 
@@ -229,7 +229,7 @@ def _policy(table: Table | None) -> SendPolicy:
         copies=tuple(int(each) for each in copies) if copies is not None else None,
         loss=table.number("loss", SendPolicy.loss, low=0, below=1),
         burst=table.number("burst", low=1),
-        protect_all=bool(table.flag("protect_all")),
+        protect_all=bool(table.flag("protect_all", SendPolicy.protect_all)),
         sender=sender,
     )
     table.done()

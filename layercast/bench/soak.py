@@ -66,7 +66,7 @@ def _kept(function: Callable[..., Any], path: Path, given: Sequence[Any]) -> Non
 @click.option("--presets", "names", metavar="A,B", help="Only these links.")
 @click.option("--seeds", default=10, show_default=True, type=click.IntRange(1), help="Of each link.")
 @click.option("--links", default=10_000, show_default=True, type=click.IntRange(0), help="Random links; 0 for none.")
-@click.option("--once", is_flag=True, help="One way: without `send --protect-all`, which is on here.")
+@click.option("--once", is_flag=True, help="One way: as `send --protect-first`.")
 @cluster_option
 @work.picture_options
 def command(
@@ -137,12 +137,12 @@ def _table_of(path: Path) -> list[float]:
 
 
 def _grid_of(path: Path, preset: str, first_seed: int, seeds: int, once: bool) -> dict[str, Any]:
-    from sim.degradation import PROTECTED, grid
+    from sim.degradation import grid
     from sim.presets import presets
     from sim.scenario import SendPolicy
 
     load, table = _photo(path)
-    numbers, policy = range(first_seed, first_seed + seeds), SendPolicy() if once else PROTECTED
+    numbers, policy = range(first_seed, first_seed + seeds), SendPolicy(protect_all=not once)
     found = grid(path.name, load, table, presets()[preset], numbers, policy=policy)
     table.save()
     return asdict(found)

@@ -49,7 +49,11 @@ if TYPE_CHECKING:
 @one_way_option
 @click.option("--loss", type=click.FloatRange(0, 0.95), default=0.1, show_default=True, help="One way: share lost.")
 @click.option("--burst", type=click.FloatRange(min=1), metavar="N", help="One way: mean number lost in a row.")
-@click.option("--protect-all", is_flag=True, help="One way: repair for everything, not for what comes first alone.")
+@click.option(
+    "--protect-all/--protect-first",
+    default=True,
+    help="One way: repair for everything (the default), or for what comes first alone.",
+)
 @click.option("--name", metavar="CALLSIGN", default="", help="One way: who sends, said every ten minutes.")
 @click.option("--carousel", is_flag=True, help="One way: again and again, for those who come late.")
 @click.option("--json", "as_json", is_flag=True, help="Lines of JSON.")

@@ -61,7 +61,7 @@ class OneWay:
     name: str = ""
     carousel: bool = False
     newest_first: bool = False
-    protect_all: bool = False
+    protect_all: bool = True
 
 
 def broadcast_config(channel: Channel, link: Link, wishes: OneWay) -> BroadcastConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
 import click
@@ -12,30 +13,22 @@ from codec.structure import regions
 from codec.structure.regions import Box, Region, Texture
 from layercast.commands.report import Failure, failing, save
 
-_NUMBERED = re.compile(r"(\d+)=(.*)", re.DOTALL)
-_PLACED = re.compile(r"(\d+),(\d+),(\d+),(\d+)=(.*)", re.DOTALL)
-
 Entries = list[Region | Texture]  # in the order of the file
+Callback = Callable[[click.Context, click.Parameter, tuple[str, ...]], list[tuple[str, str]]]
 
 
-def _numbered(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> list[tuple[int, str]]:
-    found = []
-    for value in values:
-        match = _NUMBERED.fullmatch(value)
-        if match is None:
-            raise click.BadParameter(f"{value!r} is not N={param.metavar.partition('=')[2] if param.metavar else ''}")
-        found.append((int(match[1]), match[2]))
-    return found
+def _pairs(left: str, told: str) -> Callback:
+    """Reads options LEFT=REST as (left, rest). left: a regular expression; told: what it looks like, for people."""
+    pattern = re.compile(f"({left})=(.*)", re.DOTALL)
 
+    def read(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> list[tuple[str, str]]:
+        matches = [pattern.fullmatch(value) for value in values]
+        for value, match in zip(values, matches, strict=True):
+            if match is None:
+                raise click.BadParameter(f"{value!r} is not {told}")
+        return [(match[1], match[2]) for match in matches if match is not None]
 
-def _placed(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> list[tuple[str, str]]:
-    found = []
-    for value in values:
-        match = _PLACED.fullmatch(value)
-        if match is None:
-            raise click.BadParameter(f"{value!r} is not X,Y,W,H=TEXT, in pixels")
-        found.append((",".join(match.groups()[:4]), match[5]))
-    return found
+    return read
 
 
 @click.command()
@@ -43,9 +36,19 @@ def _placed(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
 @click.option("-o", "--output", metavar="OUT", required=True, help="Where to write the stream; may be IN itself.")
 @click.option("--caption", metavar="TEXT", help="A new caption, counted as given by a person.")
 @click.option("--no-caption", is_flag=True, help="Without a caption.")
-@click.option("--add", multiple=True, metavar="X,Y,W,H=TEXT", callback=_placed, help="A region, in pixels.")
-@click.option("--phrase", multiple=True, metavar="N=TEXT", callback=_numbered, help="What region N is called.")
-@click.option("--move", multiple=True, metavar="N=X,Y,W,H", callback=_numbered, help="Where region N is.")
+@click.option(
+    "--add",
+    multiple=True,
+    metavar="X,Y,W,H=TEXT",
+    callback=_pairs(r"\d+,\d+,\d+,\d+", "X,Y,W,H=TEXT, in pixels"),
+    help="A region, in pixels.",
+)
+@click.option(
+    "--phrase", multiple=True, metavar="N=TEXT", callback=_pairs(r"\d+", "N=TEXT"), help="What region N is called."
+)
+@click.option(
+    "--move", multiple=True, metavar="N=X,Y,W,H", callback=_pairs(r"\d+", "N=X,Y,W,H"), help="Where region N is."
+)
 @click.option("--drop", multiple=True, type=click.IntRange(min=1), metavar="N", help="Without region N.")
 def edit(
     source: str,
@@ -53,8 +56,8 @@ def edit(
     caption: str | None,
     no_caption: bool,
     add: list[tuple[str, str]],
-    phrase: list[tuple[int, str]],
-    move: list[tuple[int, str]],
+    phrase: list[tuple[str, str]],
+    move: list[tuple[str, str]],
     drop: tuple[int, ...],
 ) -> None:
     """Change what a stream says of its picture: the caption, regions with their phrases.
@@ -88,21 +91,22 @@ def changed(
     header: Header,
     entries: Entries,
     add: list[tuple[str, str]],
-    phrase: list[tuple[int, str]],
-    move: list[tuple[int, str]],
+    phrase: list[tuple[str, str]],
+    move: list[tuple[str, str]],
     drop: tuple[int, ...],
 ) -> Entries:
     """The regions after all changes; numbers are those before them. ValueError for one that is not there."""
     found: dict[int, Region | Texture] = dict(enumerate(entries, 1))
-    for number in [*(n for n, _ in phrase), *(n for n, _ in move), *drop]:
+    renamed, moved = ([(int(number), rest) for number, rest in pairs] for pairs in (phrase, move))
+    for number in [*(n for n, _ in renamed), *(n for n, _ in moved), *drop]:
         if number not in found:
             raise ValueError(f"there is no region {number} among {len(entries)}")
-    for number, text in phrase:
+    for number, text in renamed:
         entry = found[number]
         if not isinstance(entry, Region):
             raise ValueError(f"region {number} is a texture and has no phrase")
         found[number] = replace(entry, phrase=text)
-    for number, place in move:
+    for number, place in moved:
         found[number] = replace(found[number], box=box_of(header, place))
     for number in drop:
         del found[number]

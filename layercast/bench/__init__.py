@@ -26,6 +26,7 @@ NAMES = {
     "repair": "repair",
     "rivals": "rivals",
     "scalability": "scalability",
+    "search": "search",
     "sim": "simulator",
     "soak": "soak",
     "speed": "speed",

@@ -48,8 +48,8 @@ def read_captions(path: Path, images: int | None) -> list[tuple[str, str]]:
     """Image name and caption of every line, of the first `images` images."""
     with lzma.open(path, "rt", encoding="utf-8") as lines:
         pairs = [(name, text) for name, _, text in (line.rstrip("\n").partition("\t") for line in lines)]
-    chosen = list(dict.fromkeys(name for name, _ in pairs))[:images]
-    return [pair for pair in pairs if pair[0] in set(chosen)]
+    chosen = set(list(dict.fromkeys(name for name, _ in pairs))[:images])
+    return [pair for pair in pairs if pair[0] in chosen]
 
 
 def _size(folder: Path | None, name: str) -> tuple[int, int]:

@@ -97,6 +97,7 @@ class Corpus:
         self.texts = [self.numbers(words) for words in texts if 3 < len(words) < LONGEST]
 
     def numbers(self, words: list[str]) -> list[int]:
+        """Their places in the vocabulary, of as many as a sentence may have."""
         return [self.number.get(word, UNKNOWN) for word in words[: LONGEST - 1]]
 
     def batches(self, seed: int) -> Iterator[tuple[Tensor, list[list[int]], list[list[int]]]]:
@@ -137,29 +138,25 @@ def train(corpus: Corpus, dev: Judge, runs: Path, hours: float, rate: float) -> 
 class Judge:
     """CIDEr-D, BLEU-4 and bytes of a captioner's sentences on photos left out."""
 
-    def __init__(self, data: Path, runs: Path, name: str, words: list[str], limit: int | None = None) -> None:
+    def __init__(self, data: Path, runs: Path, name: str, corpus: Corpus) -> None:
         stored = np.load(runs / f"captioner_{name}.npz")
-        self.names = [str(n) for n in stored["names"]][:limit]
-        self.cells = torch.from_numpy(stored["cells"][:limit, 0].astype(np.float32))
+        self.names = [str(n) for n in stored["names"]]
+        self.cells = torch.from_numpy(stored["cells"][:, 0].astype(np.float32))
         every = sentences_of(data, SENTENCES[name])
         self.sentences = {n: every[n] for n in self.names}
-        self.cider, self.words = Cider(self.sentences), words
+        self.cider, self.corpus = Cider(self.sentences), corpus
 
     def found(self, model: Captioner, width: int = 5) -> dict[str, list[str]]:
         model.eval()
         return {
-            name: [self.words[word] for word in beam(model, cells, width)[0][1]]
+            name: [self.corpus.words[word] for word in beam(model, cells, width)[0][1]]
             for name, cells in zip(self.names, self.cells, strict=True)
         }
 
     def told_apart(self, model: Captioner) -> float:
         """How often a person's sentence gets more evidence from its own photo than one about another photo does."""
         model.eval()
-        number = {word: i for i, word in enumerate(self.words)}
-        texts = [
-            [[number.get(word, UNKNOWN) for word in words[: LONGEST - 1]] for words in self.sentences[name]]
-            for name in self.names
-        ]
+        texts = [[self.corpus.numbers(words) for words in self.sentences[name]] for name in self.names]
         right, wrong = [], []
         for i, cells in enumerate(self.cells):
             own, other = texts[i], texts[(i + 1 + i % 7) % len(texts)]
@@ -254,13 +251,9 @@ def tune(corpus: Corpus, dev: Judge, runs: Path, hours: float, rate: float, pric
         chosen = rng.integers(0, len(corpus.names), PHOTOS)
         cells = np.stack([corpus.cells[i, rng.integers(0, 2)] for i in chosen]).astype(np.float32)
         model.eval()  # no dropout: what is drawn is what is judged
-        seen = [
-            tuple(part.repeat_interleave(SAMPLES, 0) for part in pair) for pair in model.look(torch.from_numpy(cells))
-        ]
-        drawn = sampled(model, seen, PHOTOS * SAMPLES)
-        texts = [
-            [int(word) for word in row[: (row == END).int().argmax() if (row == END).any() else None]] for row in drawn
-        ]
+        looked = model.look(torch.from_numpy(cells))
+        seen = [(k.repeat_interleave(SAMPLES, 0), v.repeat_interleave(SAMPLES, 0)) for k, v in looked]
+        texts = [until_end(row) for row in sampled(model, seen, PHOTOS * SAMPLES).tolist()]
         worth = []
         for i, words in enumerate(texts):
             said = [corpus.words[word] for word in words]
@@ -325,12 +318,12 @@ def main() -> None:
     elif a.action == "evaluate":
         model = Captioner(Config(words=len(corpus.words)))
         model.load_state_dict(torch.load(a.runs / f"captioner{which}.pt", weights_only=True)["model"])
-        judge = Judge(a.data, a.runs, "test" if a.test else "dev", corpus.words)
+        judge = Judge(a.data, a.runs, "test" if a.test else "dev", corpus)
         print(json.dumps(judge(model) | {"told apart (AUC)": judge.told_apart(model)}))
         for name, words in list(judge.found(model).items())[:20]:
             print(name, "|", sentence(words), "|", " ".join(judge.sentences[name][0]))
     else:
-        dev = Judge(a.data, a.runs, "dev", corpus.words)
+        dev = Judge(a.data, a.runs, "dev", corpus)
         if a.action == "train":
             train(corpus, dev, a.runs, a.hours, a.rate or 8e-4)
         else:

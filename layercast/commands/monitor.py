@@ -14,8 +14,6 @@ import click
 
 from layercast.commands.report import Failure, warn
 
-OLD = ".layercast"  # where `receive` keeps what has not come whole
-
 
 @dataclass(frozen=True)
 class Seen:
@@ -95,7 +93,9 @@ class Watch:
                 yield seen
 
     def _sources(self) -> Iterator[tuple[Path, Callable[[Path], Seen | None]]]:
-        yield from ((path, _begun) for path in sorted(self._folder.glob(f"{OLD}/*.part")))
+        from layercast.net.store import LOGS
+
+        yield from ((path, _begun) for path in sorted(self._folder.glob(f"{LOGS}/*.part")))
         yield from ((path, _whole) for path in sorted(self._folder.glob("*.lcast")))
 
 

@@ -32,6 +32,7 @@ _PREAMBLE, _FILE = (254, 0), (255, 0)
 """Keys of the records that hold the group's preamble, and the name of a file written before all had come."""
 _WINDOWS = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 SUFFIX = ".lcast"
+LOGS = ".layercast"
 
 
 @dataclass
@@ -165,7 +166,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._logs = folder / ".layercast"
+        self._logs = folder / LOGS
         try:
             self._logs.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -76,9 +76,6 @@ def draw(seed: int, size: int) -> Drawn:
 def _direction(rng: Random, rate: float, packet: int, span: float, feedback: bool) -> Preset:
     """One way of it."""
 
-    def sometimes(share: float, value: object) -> object:
-        return value if rng.random() < share else None
-
     loss = rng.uniform(0, MOST_LOSS) if rng.random() < 0.8 else 0.0
     burst = rng.uniform(1.0, 10.0)
     burst = max(burst, loss / (1 - loss), 1.0)

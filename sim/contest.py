@@ -121,7 +121,6 @@ class Standing:
 
     Attributes:
         ours, theirs: median seconds until recognisable; infinite if most never were.
-        net_ours, net_theirs: the same without the one-way delay.
         sooner: median over the runs of how many times sooner ours was, delay left out; below 1 is a loss.
         worst: the smallest of these.
         won, runs: in how many of them ours was first, or both were at the same time.
@@ -133,8 +132,6 @@ class Standing:
     peer: str
     ours: float
     theirs: float
-    net_ours: float
-    net_theirs: float
     sooner: float
     worst: float
     won: int
@@ -167,8 +164,6 @@ def _standing(link: str, peer: str, pairs: Sequence[tuple[Row, Row]], delay: flo
         peer,
         ours=median(a for a, _ in times),
         theirs=median(b for _, b in times),
-        net_ours=median(a for a, _ in times) - delay,
-        net_theirs=median(b for _, b in times) - delay,
         sooner=median(ratios),
         worst=min(ratios),
         won=sum(ratio >= 1 for ratio in ratios),

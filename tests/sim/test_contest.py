@@ -63,5 +63,5 @@ def test_standings_leave_the_delay_out_and_count_runs() -> None:
         row("layercast", "b", 3.0, 5.0), row("avif", "b", 2.0, 6.0), row("ssdv", "b", 9.0, 0.0),
     ]  # fmt: skip
     avif, ssdv = standings(rows, [link])
-    assert avif == Standing("link", "avif", 2.25, 2.0, 1.25, 1.0, 1.25, 0.5, 1, 2, 12.5, 8.0, 1)
+    assert avif == Standing("link", "avif", 2.25, 2.0, 1.25, 0.5, 1, 2, 12.5, 8.0, 1)
     assert ssdv.won == 2 and math.isinf(ssdv.sooner) and ssdv.worst == 4.0 and math.isinf(ssdv.theirs)

@@ -18,6 +18,7 @@ from codec.latent import encoder as latents
 from codec.region import Region, boxes
 from codec.stream import Chunk, Header, Kind, write
 from codec.structure import edges, meta
+from codec.structure import regions as described
 
 Progress = Callable[[str, float], None]
 
@@ -34,6 +35,7 @@ def encode(
     *,
     caption: str | None = None,
     guessed: bool = False,
+    regions: Sequence[described.Region | described.Texture] = (),
     max_bytes: int | None = None,
     lossless: bool = True,
     prefer: str | None = None,
@@ -45,11 +47,11 @@ def encode(
 ) -> bytes:
     """The stream of picture uint8[H,W,C], C = 1 grey, 2 grey+alpha, 3 RGB, 4 RGBA.
 
-    caption: its text; guessed: that text was not given by a person. max_bytes: the stream is cut there. lossless=False:
-    stops at the base. prefer="structure": structure after 300 bytes of latents. roi: regions (x, y, width, height in
-    pixels) that come first. base: how many latent chunks form the base, all that are worth it if None. progress: called
-    with a layer's name and the share of the work done. Raises ValueError for a bad picture, fewer bytes than the header
-    takes, a region outside the picture.
+    caption: its text; guessed: that text was not given by a person. regions: what stands where. max_bytes: the stream
+    is cut there. lossless=False: stops at the base. prefer="structure": structure after 300 bytes of latents. roi:
+    regions (x, y, width, height in pixels) that come first. base: how many latent chunks form the base, all that are
+    worth it if None. progress: called with a layer's name and the share of the work done. Raises ValueError for a bad
+    picture, fewer bytes than the header takes, a region outside the picture.
     """
     if picture.dtype != np.uint8 or picture.ndim != 3 or not 1 <= picture.shape[2] <= 4:
         raise ValueError("a picture is uint8[height, width, 1 to 4 channels]")
@@ -65,6 +67,8 @@ def encode(
         chunks.append(Chunk(Kind.CAPTION, 0, captions.encode(caption, weights, guessed)))
     if meta_data:
         chunks.append(Chunk(Kind.META, 0, meta.encode(meta_data)))
+    if regions:
+        chunks.append(Chunk(Kind.REGIONS, 0, described.encode(regions, weights)))
     tell("structure", 0.15)
     chunks += _structure(picture, header)
     if lossless and (max_bytes is None or len(write(header, chunks)) < max_bytes):

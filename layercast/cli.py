@@ -27,7 +27,7 @@ _COMMANDS = {
     "plan": ("layercast.commands.plan:plan", "Tell what each layer would cost on a link, before sending."),
     "sim": ("layercast.commands.sim:sim", "Try streams and peers over modelled links, in virtual time."),
     "key": ("layercast.commands.key:key", "Make a key that seals pictures from end to end."),
-    "models": ("layercast.commands.models:models", "List or verify the learned weights."),
+    "models": ("layercast.commands.models:models", "List, verify or pull learned weights."),
     "demo": ("layercast.demo:demo", "See a photo arrive over three thin links."),
     "bench": ("layercast.bench:bench", "Measure: the figures that the documentation quotes."),
 }

@@ -43,9 +43,9 @@ def encode(
 
     At most one of: max_bytes; bpp, bits per pixel; quality, a SSIMULACRA2 of the exact picture (90: not told apart, 70:
     high, 30: low), met with the fewest bytes; lossless=True (False: stop at the last latent). progress: called with the
-    name of a stage and the share done. options: as codec.encode takes them (caption, guessed, roi, prefer, meta_data).
-    Raises ValueError for a bad picture or for wishes that exclude one another or cannot be met, MissingMetric when
-    quality cannot be measured.
+    name of a stage and the share done. options: as codec.encode takes them (caption, guessed, regions, roi, prefer,
+    meta_data). Raises ValueError for a bad picture or for wishes that exclude one another or cannot be met,
+    MissingMetric when quality cannot be measured.
     """
     import codec
 

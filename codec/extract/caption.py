@@ -37,7 +37,7 @@ def _network() -> Any:
         return EfficientNet.from_pretrained("efficientnet-lite1", weights_path=path).eval()
 
 
-def _rgb(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def rgb(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """uint8[H,W,3] of a picture with 1 to 4 channels; transparent parts become white."""
     channels = picture.shape[2]
     colours = picture[..., : 3 if channels > 2 else 1]
@@ -55,7 +55,7 @@ def grid_features(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     network = _network()
     import torch
 
-    small = Image.fromarray(_rgb(picture)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    small = Image.fromarray(rgb(picture)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
     pixels = (np.asarray(small, dtype=np.float32) - 127) / 128
     with torch.no_grad():
         maps = network.extract_features(torch.from_numpy(pixels.transpose(2, 0, 1)[None]))

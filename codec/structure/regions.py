@@ -2,8 +2,8 @@
 
     payload = version byte 0, entries;  entry = type and length, box, data
 
-Phrases are coded by codec.caption. Texture codes are opaque here: they are handed through to renderers. The encoder
-writes no region yet; whatever finds regions (codec/extract) hands them to `encode`. No pixel chunk needs a region.
+Phrases are coded by codec.caption. Texture codes are opaque here: they are handed through to renderers. Whatever
+finds regions (codec/extract) hands them to `encode`. No pixel chunk needs a region.
 """
 
 from __future__ import annotations

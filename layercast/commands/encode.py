@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from layercast.cluster import cluster_option
+from layercast.commands import describing
+from layercast.commands.describing import Describer
 from layercast.commands.report import Failure, Progress, failing, save, warn
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ class Wishes:
 
     caption: str | None = None
     guess: bool = True
+    describer: Describer = field(default_factory=Describer)
     max_bytes: int | None = None
     bpp: float | None = None
     quality: float | None = None
@@ -71,6 +74,7 @@ def _check_caption(ctx: click.Context, param: click.Parameter, value: str | None
 @click.option("-o", "--output", metavar="OUT", help="The stream's name, or a folder.  [default: PHOTO.lcast beside it]")
 @click.option("--caption", metavar="TEXT", callback=_check_caption, help="One sentence that says what it shows.")
 @click.option("--no-caption", is_flag=True, help="Send none; without --caption one is guessed, and marked as such.")
+@describing.options
 @click.option("--max-bytes", type=click.IntRange(min=4), metavar="N", help="Stop at N bytes.")
 @click.option("--bpp", type=click.FloatRange(min=0, min_open=True), metavar="B", help="Stop at B bits per pixel.")
 @click.option("--quality", type=click.FloatRange(max=100), metavar="Q", help="Stop where SSIMULACRA2 reaches Q.")
@@ -93,6 +97,10 @@ def encode(
     output: str | None,
     caption: str | None,
     no_caption: bool,
+    captioner: Describer,
+    regions: int,
+    effort: int,
+    device: str | None,
     max_bytes: int | None,
     bpp: float | None,
     quality: float | None,
@@ -117,9 +125,10 @@ def encode(
         raise click.UsageError("--caption and --no-caption exclude one another")
     if output is not None and len(photos) > 1 and not Path(output).is_dir():
         raise click.UsageError(f"-o {output} is no folder; several photos need one")
-    guess = caption is None and not no_caption
+    guess = caption is None and not no_caption and captioner.name != "none"
+    by = captioner._replace(regions=regions, effort=effort, device=device)
     wishes = Wishes(
-        caption, guess, max_bytes, bpp, quality, lossless, prefer, roi, meta, keep_location, round(limit * 1e6)
+        caption, guess, by, max_bytes, bpp, quality, lossless, prefer, roi, meta, keep_location, round(limit * 1e6)
     )
     tasks = [(name, _target(name, output), wishes, as_json) for name in photos]
     good = _on_cluster(tasks, cluster) if cluster is not None else [_encode_one(*task) for task in tasks]
@@ -177,13 +186,15 @@ def make_stream(name: str, wishes: Wishes) -> tuple[Photo, bytes]:
     for note in photo.notes:
         warn(name, note)
     budget = _budget(name, photo, wishes)
-    caption = _guess(name, photo) if wishes.guess else wishes.caption
+    caption = describing.caption(name, photo, wishes.describer) if wishes.guess else wishes.caption
+    found = describing.regions(name, photo, wishes.describer)
     progress = Progress(name)
     try:
         data = encode(
             photo.picture,
             caption=caption,
             guessed=wishes.guess,
+            regions=found,
             max_bytes=budget,
             quality=wishes.quality,
             prefer=wishes.prefer,
@@ -217,19 +228,6 @@ def _regions(name: str, photo: Photo, wanted: Sequence[Region | str]) -> list[Re
             warn(name, f"no {region} found; nothing goes first for it")
         regions += found
     return regions
-
-
-def _guess(name: str, photo: Photo) -> str | None:
-    """The sentence of a similar photo, or None where that cannot be found; either is said."""
-    from codec.extract.caption import guess_caption
-
-    try:
-        caption = guess_caption(photo.picture)
-    except RuntimeError as problem:
-        warn(name, f"goes without a caption: {problem}")
-        return None
-    warn(name, f'caption guessed, likely wrong: "{caption}" (--caption TEXT gives one, --no-caption none)')
-    return caption
 
 
 def _budget(name: str, photo: Photo, wishes: Wishes) -> int | None:

@@ -1,4 +1,4 @@
-"""`layercast models`: the learned weights of this installation."""
+"""`layercast models`: the learned weights of this installation, and larger ones of others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from layercast.commands.report import Failure
 
 @click.group()
 def models() -> None:
-    """List or verify the learned weights."""
+    """List or verify the learned weights; fetch larger models of others that say what photos show."""
 
 
 @models.command("list")
@@ -27,6 +27,24 @@ def list_(as_json: bool) -> None:
             click.echo(json.dumps({**fields, "sha256": model.sha256, "licence": licence}))
         else:
             click.echo(f"{model.set:9} {model.name:20} {model.parameters:>11,} numbers {model.size:>11,} B  {licence}")
+
+
+@models.command()
+@click.argument("name", metavar="blip|blip2|florence2")
+def pull(name: str) -> None:
+    """Fetch a captioner for `encode --captioner`, at a pinned revision, from Hugging Face into its shared cache."""
+    from codec.extract.foundation import SOURCES, NoModel
+    from codec.extract.foundation import pull as fetch
+
+    if name not in SOURCES:
+        raise click.UsageError(f"no model {name!r} to pull; one of {', '.join(SOURCES)}")
+    source = SOURCES[name]
+    click.echo(f"{source.repository}, {source.gigabytes:g} GB, licence of the weights: {source.licence}")
+    try:
+        folder = fetch(source)
+    except NoModel as problem:
+        raise Failure(name, str(problem)) from None
+    click.echo(folder)
 
 
 @models.command()

@@ -14,6 +14,7 @@ NAMES = {
     "caption": "captions",
     "cuts": "cuts",
     "document": "document",
+    "edges": "edges",
     "framing": "framing",
     "identity": "identity",
     "lossless": "lossless",

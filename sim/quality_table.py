@@ -1,6 +1,6 @@
 """How good a set of chunks looks, without decoding it: looked up in a table that a few decodings of the stream fill.
 
-    what is held ─┬─► caption, structure, latents ─► the error of their picture, decoded once for each set
+    what is held ─┬─► latents ─► the error of their picture, decoded once for each set
                   └─► residuals ─► what each takes from that error, measured once
 
 A residual corrects the picture of the whole base in cells of its own, so what several take off the squared error adds
@@ -59,7 +59,7 @@ class QualityTable:
         """dB; None: nothing can be shown, which counts as a grey picture."""
         if held is None:
             return _decibels(self._error(np.full_like(self._subject.picture, 128)))
-        base = {index: size for index, size in sorted(held.items()) if index not in self._residuals}
+        base = self._latents(held)
         error = self._errors.get(name := repr(base))
         if error is None:
             error = self._errors[name] = self._error(self._decode(base))
@@ -82,6 +82,16 @@ class QualityTable:
         if self._path is not None and len(self._errors) != self._known:
             keep_file(self._path, json.dumps(self._kept).encode())
             self._known = len(self._errors)
+
+    def _latents(self, held: Held) -> dict[int, int]:
+        """What of `held` paints the picture that residuals correct: latents whose needs are here, whole."""
+        found: dict[int, int] = {}
+        for item in sorted(self._load.items, key=lambda item: item.index):
+            here = held.get(item.index, 0)
+            if here and key_of(item.index)[0] == Kind.LATENT:
+                if all(found.get(need) == self._sizes.get(need) for _, need in item.needs):
+                    found[item.index] = here
+        return found
 
     def _gain(self, index: int, held: Held) -> float:
         """What a residual takes off the squared error; nothing without what it needs, which the base does not."""

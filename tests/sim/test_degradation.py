@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import codec
+from codec.stream import Kind
+from player.items import key_of
 from sim.degradation import Grid, grid, looks_of, lossy, paced, session, shape_of
 from sim.journey import Load
 from sim.presets import presets
@@ -49,6 +51,18 @@ def _load(subject: Subject) -> Load:
 def test_the_table_says_what_decoding_says(table: QualityTable) -> None:
     off = sorted(abs(table.psnr(held) - table.exact(held)) for held in table.states(20))
     assert off[10] < 0.3 and off[-1] < 2.0, off
+
+
+def test_words_and_edges_are_no_states_of_their_own(load: Load, table: QualityTable) -> None:
+    whole = {item.index: len(item.payload) for item in load.items}
+    kinds = {index: key_of(index) for index in whole}
+    latents = {index: size for index, size in whole.items() if kinds[index][0] == Kind.LATENT}
+    lost = {index: size for index, size in latents.items() if kinds[index][1] != 1}  # most others need that one
+    words = {index: size // 2 for index, size in whole.items() if kinds[index][0] in (Kind.CAPTION, Kind.EDGES)}
+    for held in (latents, lost):
+        assert table.psnr(held | words) == table.psnr(held) == table.exact(held | words)
+    first = {index: size for index, size in latents.items() if kinds[index][1] == 0}
+    assert table.psnr(lost) == table.psnr(first) < table.psnr(latents)
 
 
 @pytest.mark.parametrize("name", LINKS)

@@ -47,15 +47,16 @@ def rgb(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.broadcast_to(colours, (*picture.shape[:2], 3)))
 
 
-def grid_features(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+def grid_features(picture: NDArray[np.uint8], side: int = SIDE) -> NDArray[np.float32]:
     """float32[64,1280] of a picture uint8[H,W,C]: 8x8 cells by rows, whatever the picture's shape.
 
-    Raises RuntimeError, one line, if the network's packages are missing.
+    side: pixels that it is brought to; of 32 n come n x n cells. Raises RuntimeError, one line, if the network's
+    packages are missing.
     """
     network = _network()
     import torch
 
-    small = Image.fromarray(rgb(picture)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    small = Image.fromarray(rgb(picture)).resize((side, side), Image.Resampling.BICUBIC)
     pixels = (np.asarray(small, dtype=np.float32) - 127) / 128
     with torch.no_grad():
         maps = network.extract_features(torch.from_numpy(pixels.transpose(2, 0, 1)[None]))

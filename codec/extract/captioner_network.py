@@ -123,19 +123,22 @@ class Captioner(nn.Module):
 
 
 @torch.no_grad()
-def evidence(model: Captioner, features: Tensor, sentences: list[list[int]]) -> list[float]:
+def evidence(model: Captioner, features: Tensor, sentences: list[list[int]], ended: bool = True) -> list[float]:
     """How much likelier each sentence is with the picture (features [CELLS,FEATURES]) than without one, in bits a word.
 
-    Above 0 the picture speaks for the sentence. Words that the vocabulary lacks say nothing.
+    Above 0 the picture speaks for the sentence. Words that the vocabulary lacks say nothing. ended: the end counts as a
+    word, too; not so for phrases, behind which a sentence may go on.
     """
     words, followers = padded(sentences)
+    if not ended:
+        followers[followers == END] = -100
     seen = [(k.expand(len(words), -1, -1, -1), v.expand(len(words), -1, -1, -1)) for k, v in model.look(features[None])]
     chances = []
     for shown in (seen, model.blind(len(words))):
         logits, _ = model(words, shown)
         losses = F.cross_entropy(logits.flatten(0, 1), followers.flatten(), reduction="none")
         chances.append(-losses.view(followers.shape).sum(1))
-    gained = (chances[0] - chances[1]) / ((followers >= 0).sum(1) * math.log(2))
+    gained = (chances[0] - chances[1]) / ((followers >= 0).sum(1).clamp(min=1) * math.log(2))
     return [float(bits) for bits in gained]
 
 

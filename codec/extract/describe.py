@@ -3,7 +3,7 @@
     name           captions  regions  learned from
     none           -         -
     index          yes       -        80 COCO photos: the sentence of the most similar one (codec.extract.caption)
-    embedded       yes       -        Flickr8k photos, for non-commercial research only (codec.extract.captioner)
+    embedded       yes       yes      Flickr8k photos, non-commercial research only (codec.extract.captioner, .dense)
     blip, blip2    yes       -        pulled by `layercast models pull` (codec.extract.foundation)
     florence2      yes       yes      pulled, too
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from codec.extract import foundation
 from codec.extract.foundation import NoModel
 from codec.stream import Header
-from codec.structure.regions import Box, Region
+from codec.structure.regions import Box, Region, overlap
 
 NAMES = ("none", "index", "embedded", *foundation.SOURCES)
 MOST = 8  # regions
@@ -52,8 +52,12 @@ class Extractor:
 
     def regions(self, picture: NDArray[np.uint8], limit: int = MOST) -> list[Region]:
         """What stands where in a picture uint8[H,W,C], at most `limit`. RuntimeError, one line, if none can."""
+        if self.name == "embedded":
+            from codec.extract import dense
+
+            return dense.find(picture, limit, self.effort)
         if self.name not in foundation.SOURCES:
-            raise NoModel(f"{self.name} finds no regions; florence2 does")
+            raise NoModel(f"{self.name} finds no regions; embedded and florence2 do")
         header = Header(picture.shape[1], picture.shape[0])
         found = [
             Region(Box.around(header, *each.region), each.phrase) for each in self._foundation().regions([picture])[0]
@@ -73,15 +77,3 @@ def apart(regions: list[Region], most: float = 0.7) -> list[Region]:
         ):
             kept.append(region)
     return kept
-
-
-def overlap(one: Box, other: Box) -> float:
-    """Cells that two boxes share, of all that they cover: 0 to 1."""
-    width = min(one.x1, other.x1) - max(one.x0, other.x0) + 1
-    height = min(one.y1, other.y1) - max(one.y0, other.y0) + 1
-    shared = max(0, width) * max(0, height)
-    return shared / (_cells(one) + _cells(other) - shared)
-
-
-def _cells(box: Box) -> int:
-    return (box.x1 - box.x0 + 1) * (box.y1 - box.y0 + 1)

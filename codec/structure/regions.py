@@ -57,6 +57,18 @@ class Box:
         )
 
 
+def overlap(one: Box, other: Box) -> float:
+    """Cells that two boxes share, of all that they cover: 0 to 1."""
+    width = min(one.x1, other.x1) - max(one.x0, other.x0) + 1
+    height = min(one.y1, other.y1) - max(one.y0, other.y0) + 1
+    shared = max(0, width) * max(0, height)
+    return shared / (_cells(one) + _cells(other) - shared)
+
+
+def _cells(box: Box) -> int:
+    return (box.x1 - box.x0 + 1) * (box.y1 - box.y0 + 1)
+
+
 @dataclass(frozen=True)
 class Region:
     """A phrase about what is in a box."""

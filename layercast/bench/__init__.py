@@ -24,6 +24,7 @@ NAMES = {
     "peers": "peers",
     "quic": "quic",
     "rate-quality": "rate_quality",
+    "regions": "regions",
     "repair": "repair",
     "rivals": "rivals",
     "scalability": "scalability",

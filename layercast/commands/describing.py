@@ -32,7 +32,8 @@ class Describer(NamedTuple):
     device: str | None = None
 
 
-def _parse(ctx: click.Context, param: click.Parameter, value: str | None) -> Describer:
+def parse(ctx: click.Context, param: click.Parameter, value: str | None) -> Describer:
+    """Reads NAME or NAME=FOLDER."""
     if value is None:
         return Describer()
     name, _, folder = value.partition("=")
@@ -46,10 +47,10 @@ def options(command: _Command) -> _Command:
     for option in (
         click.option("--device", metavar="NAME", help="Where a pulled captioner runs, as cuda:1.  [default: a GPU]"),
         click.option("--effort", type=click.IntRange(0, 9), metavar="0-9", default=5, show_default=True,
-                     help="How many sentences the embedded captioner weighs."),
+                     help="How many sentences and boxes the embedded captioner weighs."),
         click.option("--regions", type=click.IntRange(0, MOST), metavar="N", default=0,
-                     help="Up to N boxes with phrases, by --captioner florence2."),
-        click.option("--captioner", metavar="NAME[=FOLDER]", callback=_parse,
+                     help="Up to N boxes with phrases, by --captioner embedded or florence2."),
+        click.option("--captioner", metavar="NAME[=FOLDER]", callback=parse,
                      help="Who says what it shows, without --caption: none; index, a similar photo's words; embedded,"
                      " a small network learned from Flickr8k, for non-commercial research only; blip, blip2, florence2,"
                      " once `models pull` has fetched them, or from a folder.  [default: index]"),

@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from codec.extract.describe import MOST, NAMES, Extractor, apart, overlap
+from codec.extract.describe import MOST, NAMES, Extractor, apart
 from codec.extract.foundation import SOURCES, Described, NoModel, load, tidy
-from codec.structure.regions import Box, Region
+from codec.structure.regions import Box, Region, overlap
 from layercast.commands import describing
 from layercast.stream import Stream
 from tests.codec.extract import tiny_models

@@ -85,6 +85,14 @@ class CaptionModel:
         sink.symbol(END, self.words.frequencies(history))
         return sink
 
+    def shorter(self, text: str, guessed: bool, raw: bytes) -> bytes:
+        """The coded payload of a text, or `raw` where that is not longer."""
+        try:
+            coded = self.write(text, guessed).payload() or b"\xff"
+        except ValueError:
+            return raw
+        return coded if len(coded) < len(raw) and coded[:1] not in RAW else raw
+
     def _spell(self, sink: Sink, word: bytes) -> int:
         if len(word) > MAX_SPELLED:
             raise ValueError("too much to spell")
@@ -160,12 +168,7 @@ def encode(text: str, weights: int | str = 1, guessed: bool = False) -> bytes:
         raise ValueError(f"character {error.start} of the caption is half a surrogate pair: it has no UTF-8") from None
     if not text and not guessed:
         return b""
-    tables = model(weights)
-    try:
-        coded = tables.write(text, guessed).payload() or b"\xff"
-    except ValueError:
-        return raw
-    return coded if len(coded) < len(raw) and coded[:1] not in RAW else raw
+    return model(weights).shorter(text, guessed, raw)
 
 
 def decode(payload: bytes, weights: int | str = 1, whole: bool = True) -> Caption:

@@ -18,7 +18,7 @@ import re
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -206,40 +206,6 @@ def report(name: str, model: coder.CaptionModel, texts: list[str]) -> str:
     )
 
 
-def beside(texts: list[str], training: list[str]) -> str:
-    """Mean bytes of other ways: raw, zlib, zlib with a dictionary of training captions, character Huffman."""
-    preset = "\n".join(training).encode()[-32768:]
-
-    def deflated(text: str) -> int:
-        packer = zlib.compressobj(9, zlib.DEFLATED, -15, zdict=preset)
-        return len(packer.compress(text.encode()) + packer.flush())
-
-    lengths = huffman(Counter("".join(text + "\n" for text in training)))
-    longest = max(lengths.values()) + 8
-    ways: dict[str, Callable[[str], int]] = {
-        "UTF-8": lambda text: len(text.encode()),
-        "zlib": lambda text: len(zlib.compress(text.encode(), 9)),
-        "deflate with a dictionary": deflated,
-        "character Huffman": lambda text: -(-sum(lengths.get(letter, longest) for letter in text + "\n") // 8),
-    }
-    return ", ".join(f"{name} {np.mean([way(text) for text in texts]):.2f} B" for name, way in ways.items())
-
-
-def huffman(counts: Counter[str]) -> dict[str, int]:
-    """Code length of each character."""
-    import heapq
-
-    heap = [(n, i, [letter]) for i, (letter, n) in enumerate(counts.items())]
-    heapq.heapify(heap)
-    length = dict.fromkeys(counts, 0)
-    while len(heap) > 1:
-        (n, _, a), (m, i, b) = heapq.heappop(heap), heapq.heappop(heap)
-        for letter in a + b:
-            length[letter] += 1
-        heapq.heappush(heap, (n + m, i, a + b))
-    return length
-
-
 def train(arguments: argparse.Namespace) -> None:
     """Counts and writes one set."""
     begun = time.perf_counter()
@@ -263,11 +229,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
     begun = time.process_time()
     model = coder.model(arguments.set)
     print(f"loaded in {time.process_time() - begun:.2f} s of processor time")
-    training = [text for _, text in read(arguments.data, "coco_val2017_train.tsv")]
     for name in ("coco_eval.tsv", "flickr8k_test200.tsv"):
         texts = [text for _, text in read(arguments.data, name)]
         print(report(name, model, texts))
-        print(f"  {beside(texts, training)}")
 
 
 def main() -> None:

@@ -1,8 +1,10 @@
-"""`layercast bench caption`: what one sentence costs as a file, with header and framing, beside zlib.
+"""`layercast bench caption`: what one sentence costs, as a file and under other coders, other languages, the time.
 
 DATA is a folder with `captions/NAME.tsv.xz` (image name, tab, caption) and, for the sizes in the headers and for the
 thumbnails, `coco_mini/eval/` with the photos of coco_eval. Captions of photos that are not there are given the header
-of a common size.
+of a common size. The other coders get their dictionary from `captions/coco_val2017_train.tsv.xz`, if that is there;
+`--model` sets another caption model beside the default one, as `codec.train.caption train --set research --output FILE`
+makes it.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from typing import NamedTuple
 
 import click
 
-from layercast.bench import work
+from layercast.bench import caption_coders, work
+from layercast.bench.caption_coders import Row
 from layercast.bench.report import Report, Table
 
 SETS = ("coco_eval", "flickr8k_test200")
@@ -26,6 +29,8 @@ COMMON = (480, 360)  # pixels, of photos whose size is not known
 GOALS = {"coco_eval": 17.0}  # bytes
 GOAL_WITH_THUMBNAIL = 40.0
 SLICE = 50  # captions a task
+TRAINING = "coco_val2017_train"
+GOAL_PAYLOAD, GOAL_HIGH, GOAL_MS = 9.2, 16.0, 5.0  # bytes: mean, 95th percentile, on coco_eval; each way
 
 
 class Sentence(NamedTuple):
@@ -110,18 +115,46 @@ def report(sentences: dict[str, list[Sentence]], pictured: Sequence[Pictured]) -
     return found
 
 
+def add_coders(found: Report, coders: dict[str, list[Row]], above: dict[str, int]) -> None:
+    """Payloads under each coder, other languages, the time, and the goals."""
+    for name, rows in coders.items():
+        table = Table(("coder", "mean B", "95th percentile B", "encode ms", "decode ms"), title=name)
+        table.rows += [(row.coder, row.mean, row.high, row.encode_ms, row.decode_ms) for row in rows]
+        found.tables.append(table)
+        base = rows[0]
+        if name in GOALS:
+            goal = f"<= {GOAL_PAYLOAD} B, 95% <= {GOAL_HIGH:g} B"
+            found.check(f"{name}: payload", f"{base.mean:.2f} B, 95% {base.high:g} B", goal,
+                        base.mean <= GOAL_PAYLOAD and base.high <= GOAL_HIGH)  # fmt: skip
+        slowest = max(base.encode_ms or 0.0, base.decode_ms or 0.0)
+        found.check(f"{name}: each way", f"{slowest:.1f} ms", f"<= {GOAL_MS:g} ms", slowest <= GOAL_MS)
+    figures = ", ".join(f"{name} {more:+d}" for name, more in above.items())
+    found.check("bytes above UTF-8", figures, "<= 1", max(above.values()) <= 1)
+
+
 @click.command("caption", short_help="One sentence as a file, beside zlib; with the thumbnail.")
 @click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path), envvar="LAYERCAST_DATA")
 @click.option("--images", type=click.IntRange(1), default=None, help="Only the captions of the first N images.")
+@click.option("--model", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Another one, beside ours.")
 @work.options
-def command(data: Path, images: int | None, workers: int, as_json: bool, strict: bool) -> None:
+def command(data: Path, images: int | None, model: Path | None, workers: int, as_json: bool, strict: bool) -> None:
     """Bytes of header and caption on the caption sets in DATA/captions."""
+    from codec.models import FOLDER
+
     sentences, pictured = {}, []
+    coders: dict[str, list[Row]] = {}
+    models = {"layercast (base)": FOLDER / "base" / "caption.safetensors"}
+    if model is not None:
+        models[f"layercast ({model.name})"] = model
+    training = data / "captions" / f"{TRAINING}.tsv.xz"
+    taught = [text for _, text in read_captions(training, None)] if training.is_file() else []
     for name in SETS:
         source = data / "captions" / f"{name}.tsv.xz"
         if not source.is_file():
             raise click.ClickException(f"{source}: not there; give the folder that holds captions/")
         pairs, folder = read_captions(source, images), data / PHOTOS[name] if name in PHOTOS else None
+        if taught:
+            coders[name] = caption_coders.compare([text for _, text in pairs], taught, models)
         tasks = [(pairs[at : at + SLICE], folder) for at in range(0, len(pairs), SLICE)]
         sentences[name] = [run for runs in work.each(measure, tasks, workers, name) for run in runs]
         if folder is not None:
@@ -130,4 +163,6 @@ def command(data: Path, images: int | None, workers: int, as_json: bool, strict:
                 texts.setdefault(image, []).append(text)
             there = [(folder / image, held) for image, held in texts.items() if (folder / image).is_file()]
             pictured += work.each(measure_pictured, there, workers, "thumbnails")
-    report(sentences, pictured).show(as_json, strict)
+    found = report(sentences, pictured)
+    add_coders(found, coders, caption_coders.above_raw())
+    found.show(as_json, strict)

@@ -55,7 +55,8 @@ DOCUMENTS = (
             Section("Speed and memory at 12 megapixels", "One picture made of the 24.",
                     ("speed", "KODAK", "--pixels", "12MP")),
             Section("Lossless", "Beside JPEG XL effort 7 in the same run.", ("lossless", "KODAK")),
-            Section("Captions", "Header and caption as a file; the text alone under zlib; with the thumbnail.",
+            Section("Captions", "Header and caption as a file; the text alone under other coders; other languages; with"
+                    " the thumbnail.",
                     ("caption", "DATA")),
         ),
     ),

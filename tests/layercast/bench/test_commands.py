@@ -148,8 +148,10 @@ def test_startup(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def captions(tmp_path: Path) -> Path:
-    """A data folder with two captions in each set."""
+    """A data folder with two captions in each set, and the training captions for dictionaries."""
     (tmp_path / "captions").mkdir()
+    with lzma.open(tmp_path / "captions" / "coco_val2017_train.tsv.xz", "wt", encoding="utf-8") as out:
+        out.writelines(f"{i}.jpg\tA dog runs over {i} lawns behind a house near the sea.\n" for i in range(300))
     for name in ("coco_eval", "flickr8k_test200"):
         with lzma.open(tmp_path / "captions" / f"{name}.tsv.xz", "wt", encoding="utf-8") as out:
             out.write("1.jpg\tA dog runs over grass.\n1.jpg\tDer Hund läuft.\n")
@@ -159,6 +161,11 @@ def captions(tmp_path: Path) -> Path:
 def test_caption(captions: Path) -> None:
     lines = run("caption", captions)
     assert [line["came back"] for line in lines if "came back" in line] == [2, 2]
+    means = {line["coder"]: line["mean B"] for line in lines if line.get("table") == "coco_eval"}
+    assert means["layercast (base)"] < min(means["zlib"], means["character Huffman"], means["UTF-8"])
+    assert means["deflate, dictionary"] < means["zlib"] and "zstd, dictionary" in means
+    (above,) = [line for line in lines if line.get("check") == "bytes above UTF-8"]
+    assert above["ok"] and "Chinese +1" in above["figure"]
 
 
 def test_documents_hold_the_command_and_what_it_printed(captions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +192,8 @@ def test_a_section_made_elsewhere_is_kept_and_replaced(tmp_path: Path, monkeypat
 
 def test_every_benchmark_stands_in_a_document() -> None:
     told = {section.words[0] for each in document.DOCUMENTS for section in each.sections}
-    own = {"document", "net", "oneway", "peers", "quic", "repair", "search", "sim", "soak", "transport", "webrtc"}
+    own = {"document", "edges", "net", "oneway", "peers", "quic", "regions", "repair", "search", "sim", "soak"}
+    own |= {"transport", "webrtc"}
     assert set(NAMES) - told <= own, "they have figures of their own"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from codec.stream import Chunk, Header, Kind, write
 from layercast.bench import (
     budgets,
+    caption_coders,
     captions,
     cuts,
     framing,
@@ -222,3 +224,17 @@ def test_strict_turns_a_missed_goal_into_an_exit_status(capsys: pytest.CaptureFi
     assert "FAIL  c: 5 (goal <= 4)" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         report.show(as_json=False, strict=True)
+
+
+def test_captions_fail_where_they_are_long_slow_or_above_raw() -> None:
+    good = {"coco_eval": [caption_coders.Row("ours", 8.0, 14.0, 1.0, 2.0), caption_coders.Row("zlib", 57.0, 80.0)]}
+    bad = {"coco_eval": [caption_coders.Row("ours", 9.3, 14.0, 1.0, 5.5)]}
+    reports = [Report("good"), Report("bad")]
+    captions.add_coders(reports[0], good, {"Chinese": 1})
+    captions.add_coders(reports[1], bad, {"Chinese": 2})
+    assert [verdicts(each) for each in reports] == [[True] * 3, [False] * 3]
+
+
+def test_huffman_gives_frequent_characters_short_codes() -> None:
+    lengths = caption_coders.huffman(Counter({"e": 8, "t": 4, "a": 2, "q": 1, "x": 1}))
+    assert lengths == {"e": 1, "t": 2, "a": 3, "q": 4, "x": 4}

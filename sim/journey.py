@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from sim.link import Link
@@ -49,7 +50,7 @@ class Load:
     preamble: bytes
     items: list[Item]
 
-    @property
+    @cached_property
     def whole(self) -> int:
         """Items that can be had whole; a stream that was cut ends with one that cannot."""
         return sum(item.ends for item in self.items)

@@ -171,7 +171,7 @@ class Frame:
     end: int
 
 
-def parse_header(data: bytes) -> tuple[Header, int]:
+def parse_header(data: bytes | bytearray) -> tuple[Header, int]:
     """The header and the offset behind it. Raises FormatError."""
     if not data:
         raise FormatError("offset 0: empty, not a layercast stream")
@@ -194,7 +194,7 @@ def parse_header(data: bytes) -> tuple[Header, int]:
     return header, 8 if code == EXPLICIT_SIZE else 4
 
 
-def _parse_framing(data: bytes, at: int) -> tuple[int, int, int, int] | None:
+def _parse_framing(data: bytes | bytearray, at: int) -> tuple[int, int, int, int] | None:
     """Kind, skip, declared length and offset of the payload; None when the framing itself is cut."""
     size = 2 + (at < len(data) and data[at] >> 7)
     if at + size > len(data):
@@ -216,7 +216,7 @@ def _signed(field: int, bits: int) -> int:
     return ((field + half) & (2 * half - 1)) - half
 
 
-def _parse_seek(data: bytes, at: int, target: int, length: int, body: int) -> int:
+def _parse_seek(data: bytes | bytearray, at: int, target: int, length: int, body: int) -> int:
     """The index that a seek sets. `at` is where its framing starts, for the error."""
     if not 0 <= target < SEEK:
         raise FormatError(f"offset {at}: seek for unknown kind {target}")
@@ -225,9 +225,12 @@ def _parse_seek(data: bytes, at: int, target: int, length: int, body: int) -> in
     return int.from_bytes(data[body : body + length], "big")
 
 
-def frames(data: bytes, at: int) -> Iterator[Frame]:
-    """The chunks of `data` from offset `at` (the header's end) on, with their places. Raises FormatError."""
-    next_index = [0] * SEEK
+def frames(data: bytes | bytearray, at: int, next_index: list[int] | None = None) -> Iterator[Frame]:
+    """The chunks of `data` from offset `at` (the header's end) on, with their places. Raises FormatError.
+
+    `next_index`: the next index of each kind, where reading goes on from an earlier `at`; it is kept up to date.
+    """
+    next_index = [0] * SEEK if next_index is None else next_index
     start = at
     while (framing := _parse_framing(data, at)) is not None:
         kind, skip, length, body = framing
@@ -242,8 +245,8 @@ def frames(data: bytes, at: int) -> Iterator[Frame]:
         index = next_index[kind] + skip
         if not 0 <= index <= MAX_INDEX:
             raise FormatError(f"offset {at}: chunk index {index} is not in 0..{MAX_INDEX}")
-        yield Frame(Chunk(Kind(kind), index, data[body:end], length), start, body, end)
         next_index[kind] = index + 1
+        yield Frame(Chunk(Kind(kind), index, bytes(data[body:end]), length), start, body, end)
         start = at = end
 
 
@@ -266,6 +269,39 @@ def read(data: bytes, strict: bool = False) -> tuple[Header, list[Chunk]]:
     if strict and end < len(data):
         raise FormatError(f"offset {end}: ends inside the framing of a chunk")
     return header, found
+
+
+class Reader:
+    """Reads a stream while its bytes come. `header`: as soon as it is there."""
+
+    def __init__(self) -> None:
+        self.header: Header | None = None
+        self._data = bytearray()
+        self._at = 0
+        self._next = [0] * SEEK
+        self._rest: Chunk | None = None
+
+    def push(self, data: bytes) -> list[Chunk]:
+        """The chunks that are whole now. Raises FormatError."""
+        self._data += data
+        if self.header is None:
+            needed = 8 if self._data[2:3] == bytes([EXPLICIT_SIZE]) else 4
+            if len(self._data) < needed and self._data[:1] in (b"", bytes([MAGIC])):
+                return []
+            self.header, self._at = parse_header(self._data)
+        found, following = [], self._next.copy()
+        self._rest = None
+        for frame in frames(self._data, self._at, following):
+            if frame.chunk.cut:
+                self._rest = frame.chunk
+                break
+            found.append(frame.chunk)
+            self._at, self._next = frame.end, following.copy()
+        return found
+
+    def rest(self) -> Chunk | None:
+        """What is there of the chunk that is not whole yet, as a cut one: of use where the stream ends here."""
+        return self._rest
 
 
 def _encode_framing(kind: int, skip: int, length: int) -> bytes:

@@ -24,6 +24,8 @@ _COMMANDS = {
     "serve": ("layercast.commands.serve:serve", "Offer streams to receivers."),
     "send": ("layercast.commands.send:send", "Send streams to a receiver that waits for them."),
     "receive": ("layercast.commands.receive:receive", "Fetch streams from a peer."),
+    "play": ("layercast.commands.play:play", "Watch a picture arrive: in a browser, in a terminal, as a video."),
+    "gallery": ("layercast.commands.gallery:gallery", "Make a web page of the captions and thumbnails of a folder."),
     "plan": ("layercast.commands.plan:plan", "Tell what each layer would cost on a link, before sending."),
     "sim": ("layercast.commands.sim:sim", "Try streams and peers over modelled links, in virtual time."),
     "key": ("layercast.commands.key:key", "Make a key that seals pictures from end to end."),

@@ -58,9 +58,9 @@ def draw(photo: Picture, title: str, notes: Sequence[str], bands: Sequence[tuple
     width = 2 * MARGIN + LABEL + len(times) * (tile[0] + GAP) - GAP
     sheet = Image.new("RGB", (width, top + sum(heights) + MARGIN), PAPER)
     pen = ImageDraw.Draw(sheet)
-    pen.text((MARGIN, MARGIN), title, INK, _font(26, True))
+    pen.text((MARGIN, MARGIN), title, INK, font(26, True))
     for place, note in enumerate(notes):
-        pen.text((MARGIN, MARGIN + 38 + place * LINE), note, FAINT, _font(15))
+        pen.text((MARGIN, MARGIN + 38 + place * LINE), note, FAINT, font(15))
     for (name, rows), height in zip(bands, heights, strict=True):
         _draw_band(sheet, name, rows, top, tile)
         top += height
@@ -70,10 +70,10 @@ def draw(photo: Picture, title: str, notes: Sequence[str], bands: Sequence[tuple
 def _draw_band(sheet: Image.Image, name: str, rows: Sequence[Row], top: int, tile: tuple[int, int]) -> None:
     pen = ImageDraw.Draw(sheet)
     pen.line((MARGIN, top, sheet.width - MARGIN, top), RULE)
-    pen.text((MARGIN, top + 11), name, INK, _font(18, True))
+    pen.text((MARGIN, top + 11), name, INK, font(18, True))
     top += 44
     for row in rows:
-        pen.multiline_text((MARGIN, top + 2), "\n".join(row.name.split()), INK, _font(15, True), spacing=4)
+        pen.multiline_text((MARGIN, top + 2), "\n".join(row.name.split()), INK, font(15, True), spacing=4)
         for place, view in enumerate(row.views):
             _draw_view(sheet, view, row.caption, (MARGIN + LABEL + place * (tile[0] + GAP), top), tile)
         top += _row_height(row, tile)
@@ -91,8 +91,8 @@ def _draw_view(sheet: Image.Image, view: View, caption: bool, at: tuple[int, int
             pen.rectangle((x, y, x + tile[0] - 1, y + tile[1] - 1), outline=RULE)
             _centred(pen, "\n".join(_wrapped(view.caption or "", tile[0] - 40, 17)), at, tile, "#ffffff", 17)
     y += tile[1] + 5
-    pen.text((x, y), f"{view.time:g} s", INK, _font(15, True))
-    pen.text((x + 54, y), size_text(view.bytes) if view.bytes else "", INK, _font(15))
+    pen.text((x, y), f"{view.time:g} s", INK, font(15, True))
+    pen.text((x + 54, y), size_text(view.bytes) if view.bytes else "", INK, font(15))
     captions = _wrapped(view.caption or "", tile[0], 14)[:2] if caption else []
     for text, ink in [
         (", ".join(view.layers), FAINT),
@@ -100,7 +100,7 @@ def _draw_view(sheet: Image.Image, view: View, caption: bool, at: tuple[int, int
         *((line, FAINT) for line in captions),
     ]:
         y += LINE
-        pen.text((x, y), text, ink, _font(14))
+        pen.text((x, y), text, ink, font(14))
 
 
 def _row_height(row: Row, tile: tuple[int, int]) -> int:
@@ -114,18 +114,24 @@ def _tile_size(photo: Picture) -> tuple[int, int]:
     return TILE[0], max(round(height * scale), 60)
 
 
-def _fit(picture: Picture, tile: tuple[int, int]) -> Image.Image:
-    """The picture in a tile, whole, on paper; alpha over white."""
+def over_white(picture: Picture) -> Image.Image:
+    """A picture uint8[H, W, 1..4] as RGB; what is transparent shows white."""
     whole = Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture)
     if whole.mode in ("LA", "RGBA"):
         over = Image.new("RGBA", whole.size, "white")
         over.alpha_composite(whole.convert("RGBA"))
         whole = over
+    return whole.convert("RGB")
+
+
+def _fit(picture: Picture, tile: tuple[int, int]) -> Image.Image:
+    """The picture in a tile, whole, on paper."""
+    whole = over_white(picture)
     scale = min(tile[0] / whole.width, tile[1] / whole.height)
     size = max(round(whole.width * scale), 1), max(round(whole.height * scale), 1)
     kind = Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.NEAREST
     framed = Image.new("RGB", tile, PAPER)
-    framed.paste(whole.convert("RGB").resize(size, kind), ((tile[0] - size[0]) // 2, (tile[1] - size[1]) // 2))
+    framed.paste(whole.resize(size, kind), ((tile[0] - size[0]) // 2, (tile[1] - size[1]) // 2))
     return framed
 
 
@@ -133,18 +139,18 @@ def _centred(
     pen: ImageDraw.ImageDraw, text: str, at: tuple[int, int], tile: tuple[int, int], ink: str, size: int = 15
 ) -> None:
     middle = at[0] + tile[0] / 2, at[1] + tile[1] / 2
-    pen.multiline_text(middle, text, ink, _font(size), anchor="mm", align="center", spacing=5)
+    pen.multiline_text(middle, text, ink, font(size), anchor="mm", align="center", spacing=5)
 
 
 def _wrapped(text: str, width: int, size: int) -> list[str]:
     """Lines of at most `width` pixels, two at most, the second with an ellipsis if there is more."""
-    font = _font(size)
-    lines = textwrap.wrap(text, max(int(len(text) * width / max(font.getlength(text), 1)) - 1, 8), max_lines=2)
+    share = width / max(font(size).getlength(text), 1)
+    lines = textwrap.wrap(text, max(int(len(text) * share) - 1, 8), max_lines=2)
     return [line.replace(" [...]", " …") for line in lines]
 
 
 @cache
-def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """DejaVu Sans, which matplotlib ships and which has most alphabets; else Pillow's own."""
     spec = find_spec("matplotlib")
     if spec is not None and spec.origin is not None:

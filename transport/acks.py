@@ -45,6 +45,14 @@ class Acknowledger:
         """When the next report is due; None if none is."""
         return self._due
 
+    @property
+    def loss(self) -> float | None:
+        """Share that is missing of the packets up to the newest, of `ACK_MEMORY` at most; None before the first."""
+        if not len(self._numbers):
+            return None
+        first, newest = self._numbers.first()[0], self._numbers.last()[1]
+        return 1 - sum(stop - start for start, stop in self._numbers) / (newest - first)
+
     def handle_number(self, low: int, urgent: bool, size: int, now: float) -> bool:
         """A packet of `size` bytes whose number has these low 16 bits came at `now`; whether it had come before."""
         self._bytes += size

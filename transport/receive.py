@@ -165,6 +165,11 @@ class Receiver:
         else:
             self._handle_data(packet, now)
 
+    @property
+    def loss(self) -> float | None:
+        """Share of the sender's last packets that did not come; None before any that has a number."""
+        return self._acks.loss
+
     def handle_timer(self, now: float) -> None:
         """Nothing to do but `poll_transmit`; here so that both ends are driven alike."""
 

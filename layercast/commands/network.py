@@ -20,6 +20,11 @@ from transport.log import Log, Value
 
 def address(ctx: click.Context, param: click.Parameter, value: str) -> Address:
     """A URL as a click argument or option."""
+    return address_of(value)
+
+
+def address_of(value: str) -> Address:
+    """A URL that a user wrote. Raises BadParameter."""
     try:
         return parse(value)
     except ValueError as error:

@@ -126,6 +126,11 @@ class Receiving:
         self._driver = Driver(self.receiver, channel, self._after)
         self._driver.start()
 
+    def ask(self, group: int | None, upto: int, region: Region | None = None) -> None:
+        """As `Fetch.ask`, at any time."""
+        self.fetch.ask(group, upto, region)
+        self._driver.wake()
+
     async def wait_closed(self) -> str:
         """Why it ended; "complete" when the sender has told that there is no more. Raises OSError or FileError."""
         why = await self._driver.wait_closed()

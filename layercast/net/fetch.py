@@ -60,6 +60,7 @@ class Fetch:
         self._upto = upto
         self._topic = topic
         self._region = region
+        self._asked: dict[int, tuple[int, Region | None]] = {}
         self._begun: set[int] = set()
         self._listens = listens
         self.unreadable: set[int] = set()
@@ -82,6 +83,15 @@ class Fetch:
                 self.receiver.resume(group, preamble, held)
             self.receiver.close(group)
         self.receiver.want(self._upto)
+
+    def ask(self, group: int | None, upto: int, region: Region | None = None) -> None:
+        """From now on so far (NOTHING: no more) of a group, these pixels first; None: of all not asked for so."""
+        if group is None:
+            self.receiver.want(upto)
+            return
+        self._asked[group] = upto, region
+        chosen = self._chosen(self.store.shelf(group), region) if region is not None else ()
+        self.receiver.want(upto, group, chosen)
 
     def take(self) -> Iterator[Change]:
         """Take the session's events and keep what came. Raises OSError or FileError when the disk does not take it."""
@@ -120,8 +130,9 @@ class Fetch:
             self._refuse(group)
             return
         yield Change("item", shelf, key, layer_of(index), len(payload) - before, complete)
-        if (cls, index) == ORDER and complete and self._region is not None:
-            self.receiver.want(self._upto, group, self._chosen(shelf, self._region))
+        upto, region = self._asked.get(group, (self._upto, self._region))
+        if (cls, index) == ORDER and complete and region is not None:
+            self.receiver.want(upto, group, self._chosen(shelf, region))
         if complete and shelf.complete:
             with contextlib.suppress(FormatError):
                 self.store.finish(shelf)
@@ -161,7 +172,10 @@ class Fetch:
     @staticmethod
     def _chosen(shelf: Shelf, region: Region) -> Iterator[tuple[int, int]]:
         """The items of a stream that can change a pixel of the region."""
-        header, _ = parse_header(shelf.preamble)
+        try:
+            header, _ = parse_header(shelf.preamble)
+        except FormatError:
+            return  # it has not come yet
         x, y, width, height = region
         for cls, index in shelf.order:
             with contextlib.suppress(FormatError):

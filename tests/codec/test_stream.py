@@ -18,6 +18,7 @@ from codec.stream import (
     Frame,
     Header,
     Kind,
+    Reader,
     frames,
     parse_header,
     read,
@@ -254,3 +255,20 @@ def test_a_frame_knows_its_place() -> None:
     chunk = Chunk(Kind.LATENT, 70, b"abc")
     data = write(Header(768, 512), [chunk])
     assert list(frames(data, 4)) == [Frame(chunk, 4, 9, 12)]
+
+
+@given(headers, small_chunks, st.integers(1, 9), st.integers(0, 40))
+def test_reading_as_bytes_come_gives_what_reading_at_once_does(
+    header: Header, found: list[Chunk], step: int, missing: int
+) -> None:
+    data = write(header, found)
+    data = data[: max(len(data) - missing, len(header.encode()))]
+    reader = Reader()
+    coming = [chunk for at in range(0, len(data), step) for chunk in reader.push(data[at : at + step])]
+    rest = reader.rest()
+    assert (reader.header, coming + ([rest] if rest is not None else [])) == read(data)
+
+
+def test_reading_as_bytes_come_refuses_what_is_no_stream_at_once() -> None:
+    with pytest.raises(FormatError, match="not a layercast stream"):
+        Reader().push(b"P")

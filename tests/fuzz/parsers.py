@@ -79,6 +79,10 @@ def read_container(data: bytes) -> None:
     header, chunks = stream.read(data)
     back = stream.read(stream.write(header, chunks))
     assert back[0] == header and back[1] == chunks
+    reader = stream.Reader()
+    coming = [*reader.push(data[: len(data) // 2]), *reader.push(data[len(data) // 2 :])]
+    rest = reader.rest()
+    assert reader.header == header and [*coming, *([rest] if rest is not None else [])] == chunks
     if header.pixels <= LIMIT and header.weights == 0:
         plan.plan(header, chunks)
         plan.order(header, chunks)

@@ -1,13 +1,17 @@
 """The player: any order, growing prefixes, garbage; with a decoder of the test's own."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import codec
 from codec.stream import Chunk, FormatError, Header, Kind
-from player import Player
+from codec.structure.regions import Region
+from player import Player, Want
 from player.items import index_of, key_of
+from tests.fuzz.parsers import streams
 
 HEADER = Header(32, 24, 3, 0, 2)
 
@@ -30,6 +34,12 @@ class Notebook:
     def picture(self) -> np.ndarray:
         size = sum({chunk.key: len(chunk.payload) for chunk in self.pushed if chunk.kind != Kind.CAPTION}.values())
         return np.full((self.header.height, self.header.width, 3), size, np.uint8)
+
+    def exact_area(self) -> float:
+        return float(len(self.pushed) > 1)
+
+    def verified(self) -> bool | None:
+        return True
 
     def layers(self) -> Sequence[str]:
         return sorted({"caption" if chunk.kind == Kind.CAPTION else "latent" for chunk in self.pushed})
@@ -99,3 +109,55 @@ def test_what_cannot_be_used_is_noted() -> None:
     assert [event.what for event in watched.events] == ["dropped"] * 5
     watched.start(HEADER.encode(), 1.0)
     assert watched.picture(1.0) is not None and watched.bytes == len(HEADER.encode())
+
+
+def test_bytes_of_a_file_as_they_come() -> None:
+    data = streams()[0]
+    watched = Player()
+    watched.feed(data[:3], 0.0)
+    assert watched.header is None and watched.picture(0.0) is None
+    for at in range(3, len(data), 700):
+        watched.feed(data[at : at + 700], at / 100)
+        part = codec.decode(data[: at + 700])
+        assert np.array_equal(watched.picture(at / 100), part.picture) and watched.caption == part.caption
+    assert watched.verified and watched.exact == 1 and watched.layers[-1] == "residual"
+    assert watched.stream() == data and watched.bytes == len(data)
+
+
+def test_no_stream_and_a_picture_that_is_too_large_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="not a layercast stream"):
+        Player().feed(b"GIF89a", 0.0)
+    with pytest.raises(FormatError, match="above the limit"):
+        Player().feed(Header(65536, 65536).encode(), 0.0)
+    (tmp_path / "short.lcast").write_bytes(streams()[0][:3])
+    with pytest.raises(FormatError, match="ends inside the header"):
+        Player.open(tmp_path / "short.lcast")
+
+
+def test_a_file_is_opened_and_saved(tmp_path: Path) -> None:
+    from PIL import Image
+
+    data = streams()[1]
+    (tmp_path / "photo.lcast").write_bytes(data)
+    opened = Player.open(tmp_path / "photo.lcast")
+    assert [region.phrase for region in opened.regions if isinstance(region, Region)] == ["a red boat"]
+    opened.save(tmp_path / "again.lcast")
+    assert (tmp_path / "again.lcast").read_bytes() == data
+    opened.save(tmp_path / "photo.png")
+    with Image.open(tmp_path / "photo.png") as saved:
+        assert np.array_equal(np.asarray(saved), codec.decode(data).picture)
+    with pytest.raises(ValueError, match=r"saved as \.png"):
+        opened.save(tmp_path / "photo.gif")
+    with pytest.raises(ValueError, match="nothing has come"):
+        Player().save(tmp_path / "nothing.png")
+
+
+def test_wants_reach_whoever_receives() -> None:
+    watched, asked = player(), []
+    with pytest.raises(ValueError, match="no sender to ask"):
+        watched.stop()
+    watched.asks = asked.append
+    watched.want((1, 2, 3, 4))
+    watched.stop()
+    watched.lossless()
+    assert asked == [Want("residual", (1, 2, 3, 4)), Want(""), Want("residual")]

@@ -2,7 +2,8 @@
 
 The front door: everything that users need is a name of this package, loaded when it is first used, so that importing
 it costs nothing. `encode` makes a stream of a picture, `decode` a picture of a stream, `Stream` looks into one and cuts
-it, `Decoder` takes chunks as they arrive, `send` and `receive` move streams between machines. The packages behind it
+it, `Decoder` takes chunks as they arrive, `send` and `receive` move streams between machines, `watch` receives one into
+a `Player`. The packages behind it
 are attributes as well: `layercast.codec`, `layercast.transport`, `layercast.player`, `layercast.sim`.
 """
 
@@ -17,12 +18,14 @@ _MODULE_OF = {
     "FormatError": "codec.stream",
     "Photo": "codec.extract.photo",
     "PhotoError": "codec.extract.photo",
+    "Player": "player",
     "Stream": "layercast.stream",
     "decode": "codec",
     "encode": "layercast.encoding",
     "receive": "layercast.net.api",
     "send": "layercast.net.api",
     "read_photo": "codec.extract.photo",
+    "watch": "layercast.net.api",
     "write_png": "codec.extract.photo",
 }
 _PACKAGES = ("codec", "player", "sim", "transport")

@@ -1,16 +1,19 @@
-"""`layercast.send` and `layercast.receive`: a transfer as one call, for programs that run an event loop."""
+"""`layercast.send`, `receive` and `watch`: a transfer as one call, for programs that run an event loop."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from layercast.net.endpoints import Link, connect, parse
 from layercast.net.ends import Receiving, Sending
 from layercast.net.feed import Find
 from layercast.net.fetch import Change, Region
 from layercast.net.parcel import pack
+from layercast.net.reception import Reception
 from layercast.net.store import Store
+from player import Player
 
 LEVELS = {"caption": 0, "structure": 1, "latent": 2, "residual": 3}
 """The last class of protection that comes with a layer."""
@@ -56,6 +59,25 @@ async def receive(
     if why != "complete":
         raise ConnectionError(why)
     return [shelf.file for shelf in store.shelves.values() if shelf.file is not None]
+
+
+async def watch(url: str, player: Player, *, token: str = "", rate: float | None = None) -> None:
+    """Receive one picture into a player until all of it is here; what the player wants is asked of the sender.
+
+    Goes on after breaks. Of an address with several pictures the first that comes, unless a name stands behind it.
+
+    Raises:
+        ValueError: a URL that is none.
+        ConnectionError: nobody is there, or the sender refused; the message says why.
+    """
+    to = parse(url)
+    with TemporaryDirectory(prefix="layercast-") as folder:
+        reception = Reception(to, Store(Path(folder)), [player], token=token, link=Link(rate))
+        player.asks = reception.want if reception.asks else None
+        try:
+            await reception.run()
+        finally:
+            player.asks = None
 
 
 async def send(files: Sequence[str | Path] | Find, url: str, *, token: str = "", rate: float | None = None) -> None:

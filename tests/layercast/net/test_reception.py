@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import codec
+import layercast
 from layercast.net.endpoints import Address, Link
 from layercast.net.ends import Sending
 from layercast.net.growing import Growing
@@ -22,7 +23,7 @@ from tests.fuzz.parsers import picture, streams
 from transport.channels import Channel, udp
 
 DATA = streams()[0]
-WIDE = picture(384, 128, 3)  # three cells side by side
+WIDE = picture(1280, 40, 3)  # ten cells side by side
 SENDER, RECEIVER = "10.0.0.1", "10.0.0.2"
 RATE = 8 * 1000
 """bit/s: eight seconds for DATA."""
@@ -101,13 +102,13 @@ def test_stop_and_go_on(tmp_path: Path) -> None:
 def test_a_region_comes_first(tmp_path: Path) -> None:
     async def story(server: Server, reception: Reception, player: Player, network: Network) -> None:
         await asyncio.sleep(2)
-        player.want((260, 10, 100, 100))
+        player.want((1160, 0, 120, 40))
         while player.bytes < len(wide()) / 2:
             await asyncio.sleep(0.1)
         shown = player.picture(0.0)
         assert shown is not None
-        wrong = np.abs(shown.astype(int) - WIDE).mean(axis=(0, 2)).reshape(3, 128).mean(axis=1)
-        assert 10 * wrong[2] < wrong[0], wrong
+        wrong = np.abs(shown.astype(int) - WIDE).mean(axis=(0, 2)).reshape(10, 128).mean(axis=1)
+        assert 4 * wrong[-1] < wrong[:6].min(), wrong
 
     assert received(tmp_path, story, "wide").verified
 
@@ -167,6 +168,24 @@ def test_wants_that_make_no_sense(tmp_path: Path) -> None:
         reception.want(Want())
     with pytest.raises(ValueError, match="is no layer"):
         Reception(Address("udp", SENDER, 4747), Store(tmp_path), []).want(Want("everything"))
+
+
+def test_watch_is_all_of_that_in_one_call() -> None:
+    async def story(network: Network) -> layercast.Player:
+        network.join(SENDER, RECEIVER, LinkSpec(rate=2 * RATE, delay=0.05))
+        await Server(one=DATA).start()
+        player = layercast.Player()
+        work = asyncio.ensure_future(layercast.watch(f"udp://{SENDER}:4747/one", player))
+        await asyncio.sleep(2)
+        player.stop()
+        await asyncio.sleep(100)
+        assert not player.verified and not work.done()
+        player.lossless()
+        await work
+        assert player.asks is None
+        return player
+
+    assert run(story).verified
 
 
 def test_a_growing_stream_watches_too(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -67,14 +68,19 @@ def read_safetensors(data: bytes) -> dict[str, np.ndarray]:
     head_end = 8 + int.from_bytes(data[:8], "little")
     if len(data) < 8 or head_end > len(data):
         raise ValueError("not a safetensors file: its head is cut")
-    arrays = {}
-    for name, entry in json.loads(data[8:head_end]).items():
-        if name == "__metadata__":
-            continue
-        start, end = entry["data_offsets"]
-        numbers = np.frombuffer(data[head_end + start : head_end + end], dtype=_DTYPES[entry["dtype"]])
-        arrays[name] = numbers.reshape(entry["shape"])
-    return arrays
+    try:
+        entries = json.loads(data[8:head_end])
+        entries.pop("__metadata__", None)
+        numbers = data[head_end:]
+        return {name: _array(numbers, entry) for name, entry in entries.items()}
+    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError):
+        raise ValueError("not a safetensors file: its head is damaged") from None
+
+
+def _array(numbers: bytes, entry: dict[str, Any]) -> np.ndarray:
+    start, end = entry["data_offsets"]
+    found = np.frombuffer(numbers[start:end], dtype=_DTYPES[entry["dtype"]])
+    return found.reshape([int(side) for side in entry["shape"]])
 
 
 def _files() -> list[Path]:

@@ -11,6 +11,7 @@ from importlib import import_module
 import click
 
 NAMES = {
+    "agreement": "agreement",
     "caption": "captions",
     "cuts": "cuts",
     "document": "document",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from layercast.commands.report import failing
+from layercast.commands.report import Failure, failing
 
 if TYPE_CHECKING:
     from codec.stream import Header
@@ -23,14 +23,22 @@ UNKNOWN = "not verified: not every chunk is here"
 @click.argument("source", metavar="IN")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON.")
 @click.option("--chunks", is_flag=True, help="A line a chunk as well.")
+@click.option(
+    "--agreement",
+    is_flag=True,
+    help="How well caption and phrases fit the picture as it is here, -1 to 1. Learned from Flickr8k, for"
+    " non-commercial research only.",
+)
 @click.option("--quick", is_flag=True, help="Do not decode the pixels to verify them.")
-def info(source: str, as_json: bool, chunks: bool, quick: bool) -> None:
+def info(source: str, as_json: bool, chunks: bool, agreement: bool, quick: bool) -> None:
     """Tell what is in a stream: bytes of each layer, caption, facts, and whether its pixels are verified."""
     from layercast.stream import Stream
 
     with failing(source):
         stream = Stream.load(source)
         facts = describe(stream)
+        if agreement:
+            add_agreement(source, stream, facts)
         if as_json:
             facts |= {"verified": None if quick else verified(stream)}
             click.echo(json.dumps({"file": source, **facts}, ensure_ascii=False))
@@ -72,6 +80,33 @@ def describe(stream: Stream) -> dict[str, Any]:
     }
 
 
+def add_agreement(source: str, stream: Stream, facts: dict[str, Any]) -> None:
+    """How well the caption and each phrase fit the decoded picture, among the facts. Raises Failure."""
+    from codec import decode
+    from codec.extract.agreement import agreement, of_regions
+    from codec.structure.regions import Region
+
+    picture = decode(stream.data, limit=stream.header.pixels).picture
+    phrases = [entry for entry in stream.regions if isinstance(entry, Region)]
+    told = [facts, *(region for region in facts["regions"] if "phrase" in region)]
+    try:
+        whole = agreement(picture, [stream.caption or ""])
+        found = [*(whole if stream.caption else [None]), *of_regions(picture, phrases)]
+    except RuntimeError as problem:
+        raise Failure(source, str(problem)) from None
+    for fields, score in zip(told, found, strict=True):
+        fields["agreement"] = None if score is None else round(float(score), 3)
+
+
+def _agreed(fields: dict[str, Any]) -> str:
+    from codec.extract.agreement import CONTRADICTS
+
+    score = fields.get("agreement")
+    if score is None:
+        return ""
+    return f"  (agreement {score:.2f}{': does not fit the picture here' if score < CONTRADICTS else ''})"
+
+
 def _region(header: Header, entry: Region | Texture) -> dict[str, Any]:
     from codec.structure.regions import Region
 
@@ -106,9 +141,10 @@ def _print(source: str, facts: dict[str, Any], chunks: bool) -> None:
             cut = "  cut" if chunk["cut"] else ""
             click.echo(f"  at {chunk['offset']:>9,}  {chunk['kind']:8} {chunk['index']:>6} {chunk['bytes']:>7,} B{cut}")
     if facts["caption"] is not None:
-        click.echo(f"caption: {facts['caption']}")
+        click.echo(f"caption: {facts['caption']}{_agreed(facts)}")
     for number, region in enumerate(facts["regions"], 1):
         said = region.get("phrase", "(texture)")
-        click.echo(f"region {number}: {said} at {region['x']},{region['y']},{region['width']},{region['height']}")
+        place = f"{region['x']},{region['y']},{region['width']},{region['height']}"
+        click.echo(f"region {number}: {said} at {place}{_agreed(region)}")
     for key, value in facts["meta"].items():
         click.echo(f"{key}: {value}")

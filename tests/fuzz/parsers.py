@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
+from safetensors.numpy import save
 
 import codec
-from codec import caption, plan, stream
+from codec import caption, models, plan, stream
 from codec.decoder import Decoder
 from codec.stream import Chunk, FormatError, Header, Kind
 from codec.structure import meta, regions
@@ -153,6 +154,23 @@ def _packets() -> Sequence[bytes]:
     )
 
 
+def _weights() -> Sequence[bytes]:
+    arrays = {
+        "a": np.arange(6, dtype=np.int16).reshape(2, 3),
+        "b": np.ones(4, np.float32),
+        "none": np.zeros((0, 2), "u1"),
+    }
+    return save(arrays), save(arrays, metadata={"made": "here"}), save({})
+
+
+def read_weights(data: bytes) -> None:
+    """A file of weights: arrays of the sizes that its head says, or ValueError."""
+    try:
+        models.read_safetensors(data)
+    except ValueError as error:
+        raise FormatError(str(error)) from None
+
+
 def parse_packet(data: bytes) -> None:
     """A packet has one form: what parses must come back."""
     assert wire.parse(data).encode() == data
@@ -165,6 +183,7 @@ PARSERS = (
     Parser("caption", lambda: [caption.encode(text, 0) for text in TEXTS],
            _whole_and_cut(lambda data, whole: caption.decode(data, 0, whole)), 1200),
     Parser("meta", lambda: [meta.encode(FACTS)], _whole_and_cut(meta.decode), 2500),
+    Parser("weights", _weights, read_weights, 1500),
     Parser("regions", region_payloads, _whole_and_cut(lambda data, whole: regions.decode(data, 0, whole)), 1000),
     Parser("edges", layer_payloads(Kind.EDGES), feed_layer(Kind.EDGES), 200),
     Parser("latent", layer_payloads(Kind.LATENT), feed_layer(Kind.LATENT), 300),

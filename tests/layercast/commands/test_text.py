@@ -52,6 +52,16 @@ def test_edit_changes_texts_and_no_pixel(file: Path) -> None:
     assert Stream.load(out).regions == [] and pixels_of(out) == PIXELS
 
 
+def test_another_caption_leaves_no_region_to_recode(file: Path) -> None:
+    """A phrase takes no context from the caption: its bytes are those that any caption leaves."""
+    chunks = Stream.load(file).chunks
+    for words in (("--caption", "A red door in a white wall."), ("--caption", ""), ("--no-caption",)):
+        assert run("edit", file, "-o", file, *words).exit_code == 0
+        (kept,) = (chunk for chunk in Stream.load(file).chunks if chunk.kind == Kind.REGIONS)
+        assert kept == next(chunk for chunk in chunks if chunk.kind == Kind.REGIONS)
+        assert kept.payload == regions.encode(Stream.load(file).regions) and pixels_of(file) == PIXELS
+
+
 def test_a_region_for_a_stream_cut_in_a_chunk(file: Path) -> None:
     file.write_bytes(write(HEADER, PIXELS)[:-50])
     assert run("edit", file, "-o", file, "--add", "1,1,2,2=a bird").exit_code == 0

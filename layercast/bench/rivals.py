@@ -8,10 +8,12 @@ kept by the bytes or the chunks held, so a second run decodes nothing twice.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 import click
@@ -39,7 +41,7 @@ def photos(folder: Path, images: int, match: str) -> list[Path]:
 
 
 def report(rows: Sequence[Row], links: Sequence[Entry], peers: Sequence[str]) -> Report:
-    """All tables, those of times for each picture, and the goals."""
+    """All tables and the goals."""
     from sim.contest import standings
 
     found = [_named(each, links) for each in standings(rows, links)]
@@ -51,17 +53,18 @@ def report(rows: Sequence[Row], links: Sequence[Entry], peers: Sequence[str]) ->
         " nobody answers; the peers' ideal streams know of every loss all the same."
     ]
     said = Report("rivals", notes)
-    by_picture = {}
-    for image in dict.fromkeys(row.image for row in rows):
-        own = [_named(each, links) for each in standings([row for row in rows if row.image == image], links)]
-        by_picture[image] = own
-        said.tables += [
-            _table(f"{image}: times sooner until recognisable, the one-way delay left out; below 1 we are later",
-                   own, peers, lambda each: _times(each.sooner)),
-            _table(f"{image}: seconds until recognisable, all of the delay counted", own, peers,
-                   lambda each: _seconds(each.theirs), lambda each: _seconds(each.ours)),
-        ]  # fmt: skip
+    by_picture = {
+        image: [_named(each, links) for each in standings([row for row in rows if row.image == image], links)]
+        for image in dict.fromkeys(row.image for row in rows)
+    }
+    same = _by_place(by_picture.values())
     said.tables += [
+        _table("Times sooner until recognisable, the one-way delay left out: the median of the pictures, and the least;"
+               " below 1 we are later", found, peers,
+               lambda each: _middle_and_least([own.sooner for own in same[each.link, each.peer]])),
+        _table("Seconds until recognisable, all of the delay counted, the median of the pictures", found, peers,
+               lambda each: _seconds(median(own.theirs for own in same[each.link, each.peer])),
+               lambda each: _seconds(median(own.ours for own in same[each.link, each.peer]))),
         _table("Area: mean SSIMULACRA2 over looks evenly spread in the logarithm of the bytes that the link could have"
                " carried, mean over the pictures", [each for each in found if each.area_ours is not None], peers,
                lambda each: f"{each.area_theirs:.1f}", lambda each: f"{each.area_ours:.1f}"),
@@ -70,6 +73,19 @@ def report(rows: Sequence[Row], links: Sequence[Entry], peers: Sequence[str]) ->
     ]  # fmt: skip
     _goals(said, by_picture, links)
     return said
+
+
+def _by_place(by_picture: Iterable[Sequence[Standing]]) -> dict[tuple[str, str], list[Standing]]:
+    """By link and peer: how each picture fared."""
+    found: dict[tuple[str, str], list[Standing]] = {}
+    for standing in chain.from_iterable(by_picture):
+        found.setdefault((standing.link, standing.peer), []).append(standing)
+    return found
+
+
+def _middle_and_least(ratios: Sequence[float]) -> str:
+    least, middle = _times(min(ratios)), _times(median(ratios))
+    return middle if middle == least else f"{middle} ({least})"
 
 
 def _named(each: Standing, links: Sequence[Entry]) -> Standing:

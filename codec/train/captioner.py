@@ -17,6 +17,7 @@ coder. Dev photos choose, test photos are looked at once.
 from __future__ import annotations
 
 import argparse
+import copy
 import io
 import json
 import math
@@ -49,6 +50,8 @@ SENTENCES = {"train": "flickr8k_train.tsv", "dev": "flickr8k_dev.tsv", "test": "
 OTHERS = ("flickr30k_multi30k.tsv", "coco_val2017_train.tsv")  # sentences whose photos are not here
 VOCABULARY = 4000
 SMOOTH = 0.1
+HIDDEN = 0.2  # share of a photo's cells that a sentence must do without: few photos are soon known by heart
+AVERAGE = 0.998  # of the running mean of the weights, which is what is kept and judged
 BATCH = 48  # sentences with a photo, and as many without
 PHOTOS, SAMPLES = 12, 5  # of a batch when tuning
 Sentences = dict[str, list[list[str]]]
@@ -128,7 +131,7 @@ def train(corpus: Corpus, dev: Judge, runs: Path, hours: float, rate: float) -> 
     for part in run.steps(hours, rate):
         cells, about, others = next(batches)
         model.train()
-        told = loss_of(model, model.look(cells), about)
+        told = loss_of(model, model.look(cells * (torch.rand(cells.shape[:2]) >= HIDDEN)[..., None]), about)
         language = loss_of(model, model.blind(len(others)), others)
         run.apply(told + 0.5 * language)
         if run.step % 200 == 0:
@@ -182,9 +185,11 @@ class Run:
     def __init__(self, path: Path, model: Captioner, optimiser: torch.optim.Optimizer) -> None:
         self.path, self.model, self.optimiser = path, model, optimiser
         self.step, self.spent = 0, 0.0
+        self.mean = copy.deepcopy(model)
         if path.exists():
             saved = torch.load(path, weights_only=True)
-            model.load_state_dict(saved["model"])
+            self.mean.load_state_dict(saved["model"])
+            model.load_state_dict(saved.get("last", saved["model"]))
             if "optimiser" in saved:
                 optimiser.load_state_dict(saved["optimiser"])
                 self.step, self.spent = saved["step"], saved["seconds"]
@@ -204,13 +209,17 @@ class Run:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimiser.step()
+        with torch.no_grad():
+            for mean, now in zip(self.mean.parameters(), self.model.parameters(), strict=True):
+                mean.lerp_(now, 1 - AVERAGE)
 
     def save(self, dev: Judge, figures: dict[str, float]) -> None:
-        state = {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()}
+        state = {"model": self.mean.state_dict(), "last": self.model.state_dict()}
+        state["optimiser"] = self.optimiser.state_dict()
         part = self.path.with_suffix(".part")
         torch.save(state | {"step": self.step, "seconds": self.spent}, part)
         part.replace(self.path)
-        line = {"step": self.step, "s": round(self.spent)} | figures | dev(self.model)
+        line = {"step": self.step, "s": round(self.spent)} | figures | dev(self.mean)
         print(json.dumps({name: round(value, 4) for name, value in line.items()}), flush=True)
 
 

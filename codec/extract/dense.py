@@ -3,9 +3,10 @@
     photo ─► codec.extract.boxes: likely boxes ─► each box cut out ─► captioner ─► sentences ─► their noun phrases
           ─► evidence of each phrase in its box, in bits ─► first which box, then which words
 
-Worth of a box with a phrase: the overlap with an object that the box lets expect, times the bits by which the cut-out
-makes the phrase likelier than no picture does, less PRICE for each bit of its code. Of each box its best phrase stands;
-boxes are taken while their worth is above nothing, none of which repeats another.
+Worth of a box with a phrase: the overlap with an object that the box lets expect, if the cut-out makes the phrase
+likelier than no picture does by ENOUGH bits, else a part of it, less PRICE for each bit of its code. More evidence does
+not count: it prefers rare words, which are wrong more often. Of each box its best phrase stands; boxes are taken while
+their worth is above nothing, none of which repeats another.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from codec.region import Region as Pixels
 from codec.stream import Header
 from codec.structure.regions import Box, Region, overlap
 
-PRICE = 0.02  # bits of worth for a bit
+ENOUGH = 0.5  # bits of evidence
+PRICE = 0.002  # of expected overlap, for a bit
 ENTRY = 3  # bytes of a region beside its phrase
 BEAM = 3  # sentences about a box
 LONGEST = 5  # words of a phrase
@@ -38,10 +40,14 @@ _BREAKERS = frozenset(
     " walk runs run jumps jump plays play rides ride holds hold looks look wears wear lies lay swims swim climbs"
     " climb poses pose watches watch smiles smile carries carry covered filled dressed next front".split()
 )
+_VAGUE = frozenset(
+    "group background piece air camera picture trick room middle side front top row pair bunch couple lot body".split()
+)
 _ADJECTIVES = frozenset(
     "red orange yellow green blue purple pink brown black white grey gray gold silver large small big little tall short"
     " long old young colorful light dark".split()
 )
+_NO_NAMES = _VAGUE | _ADJECTIVES
 
 
 @dataclass(frozen=True)
@@ -56,19 +62,20 @@ class Candidate:
     @property
     def worth(self) -> float:
         """What it says, less what it costs."""
-        return self.overlap * max(self.evidence, 0.0) - PRICE * self.bits
+        return self.overlap * min(max(self.evidence, 0.0), ENOUGH) / ENOUGH - PRICE * self.bits
 
 
 def phrases(words: Sequence[str]) -> list[tuple[str, ...]]:
     """The noun phrases of a sentence in lower case: from an article or a number up to a verb or a preposition.
 
-    By lists of common words, which miss some. No word stands twice in one, and none ends with a colour or a size.
+    By lists of common words, which miss some. No word stands twice in one, and none ends with a colour, a size or a
+    word that names nothing, as `group`.
     """
     found: list[tuple[str, ...]] = []
     phrase: list[str] = []
     for word in [*words, "and"]:
         ends = word in _BREAKERS or word in _OPENERS or (word.endswith("ing") and len(phrase) > 1)
-        if ends and 1 < len(phrase) <= LONGEST and len(set(phrase)) == len(phrase) and phrase[-1] not in _ADJECTIVES:
+        if ends and 1 < len(phrase) <= LONGEST and len(set(phrase)) == len(phrase) and phrase[-1] not in _NO_NAMES:
             found.append(tuple(phrase))
         if ends:
             phrase = [word] if word in _OPENERS else []

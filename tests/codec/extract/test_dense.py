@@ -53,7 +53,7 @@ def test_noun_phrases_end_at_verbs_prepositions_and_articles() -> None:
     said = "a man in a red shirt is riding a bike on the dirt trail and a large".split()
     assert phrases(said) == [("a", "man"), ("a", "red", "shirt"), ("a", "bike"), ("the", "dirt", "trail")]
     assert phrases("a white white dog".split()) == phrases(["dog"]) == phrases([]) == []
-    assert phrases("two dogs running on grass".split()) == [("two", "dogs")]
+    assert phrases("two dogs running on grass with a group".split()) == [("two", "dogs")]
 
 
 def test_boxes_of_the_grid_fit_and_are_described_by_what_is_in_them() -> None:
@@ -81,11 +81,12 @@ def test_the_best_boxes_lie_apart() -> None:
 def test_a_box_and_words_are_chosen_by_worth() -> None:
     one, other = Box(0, 0, 7, 7), Box(4, 4, 11, 11)
     dog = Candidate(Region(one, "a dog"), 0.5, 8.0, 40)
-    brown = Candidate(Region(one, "a brown dog"), 0.5, 9.0, 80)  # two words' bits for one bit of evidence
-    again = Candidate(Region(other, "a dog"), 0.5, 7.0, 40)
+    brown = Candidate(Region(one, "a brown dog"), 0.5, 9.0, 80)  # more bits than it is worth
+    again = Candidate(Region(other, "a dog"), 0.45, 7.0, 40)
     boat = Candidate(Region(other, "a boat"), 0.4, 6.0, 48)
     wrong = Candidate(Region(Box(15, 15, 15, 15), "a cat"), 0.3, -2.0, 40)
-    assert dog.worth == pytest.approx(0.5 * 8 - 0.02 * 40)
+    assert dog.worth == pytest.approx(0.5 - 0.002 * 40) and wrong.worth < 0
+    assert Candidate(dog.region, 0.5, 0.25, 40).worth == pytest.approx(0.25 - 0.002 * 40)
     assert chosen([brown, wrong, again, boat, dog], 5) == [dog, boat]
     assert chosen([dog, boat], 1) == [dog]
 

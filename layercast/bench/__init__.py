@@ -13,6 +13,7 @@ import click
 NAMES = {
     "agreement": "agreement",
     "caption": "captions",
+    "captioners": "captioners",
     "cuts": "cuts",
     "document": "document",
     "edges": "edges",

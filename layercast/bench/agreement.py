@@ -130,7 +130,8 @@ def command(data: Path, budgets: str, images: int | None, workers: int, as_json:
     names = [name for name, _ in photos]
     tasks = []
     for i, (name, pixels) in enumerate(photos):
-        others = [said[names[(i + shift) % len(names)]][k] for k, shift in enumerate(SHIFTS)]
+        away = [said[names[(i + shift) % len(names)]] for shift in SHIFTS]
+        others = [theirs[k % len(theirs)] for k, theirs in enumerate(away)]
         tasks.append((pixels, said[name], [text for text in others if text not in said[name]], sizes, evidence))
     try:
         shown = [each for several in work.each(measure, tasks, workers, "photos") for each in several]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from PIL import ImageOps
 
+from layercast.printable import printable
 from layercast.sheet import over_white, size_text
 
 if TYPE_CHECKING:
@@ -63,11 +64,6 @@ def drawing(way: str = "auto") -> Draw:
     if way == "shades":  # five of them: each gets as much of the picture
         return lambda image: made(ImageOps.equalize(image.convert("L")), width="auto", height="auto")
     return lambda image: made(image, width="auto", height="auto")
-
-
-def printable(text: str) -> str:
-    """A peer's text in one line, without what would steer a terminal or turn the direction of writing."""
-    return "".join(c for c in " ".join(text.split()) if c.isprintable())
 
 
 def status(player: Player, growing: Growing) -> str:
@@ -121,9 +117,12 @@ class Screen:
 
     def _back(self) -> None:
         from rich.control import Control
+        from rich.segment import ControlType
 
         if self._height:
             self._console.control(Control.move_to_column(0, -self._height))
+        else:  # what the terminal was asked may have left a trace
+            self._console.control(Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2)))
 
 
 class Lines:

@@ -7,7 +7,9 @@ VP9 in RGB loses nothing, so each frame shows exactly what was decoded; the last
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
+from codec.files import FileError
 from codec.stream import FormatError
 from layercast.sheet import FAINT, INK, PAPER, font, over_white, size_text
 from player import Player
@@ -46,27 +49,42 @@ def record(
 ) -> tuple[int, float]:
     """Writes the video of a stream whose bytes came by `marks`; (frames, seconds).
 
-    about: stands behind the time in each frame. Raises FormatError for bytes that are no stream, ValueError for a
-    video that would be too long, OSError and av.FFmpegError where the file cannot be written.
+    about: stands behind the time in each frame. The file is written whole or not at all. Raises FormatError for bytes
+    that are no stream, ValueError for a video that would be too long, FileError, av.FFmpegError.
     """
     seconds = marks[-1][0] + HOLD
     if seconds > LONGEST:
         raise ValueError(f"the video would take {seconds:,.0f} s; at most {LONGEST:,.0f}")
+    target = Path(path)
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        count = _write(part, _frames(data, marks, about), lambda done: progress(min(done / FPS / seconds, 1.0)))
+        part.replace(target)
+    except OSError as error:
+        raise FileError(f"cannot be written ({error.strerror}); choose another place") from None
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+    return count, count / FPS
+
+
+def _write(path: Path, frames: Iterator[Image.Image], told: Callable[[int], None]) -> int:
+    """Encodes frames; how many. `told` hears how many are done."""
     import av
 
     count = 0
     with av.open(str(path), "w", format="mp4") as container:
         stream = None
-        for frame in _frames(data, marks, about):
+        for frame in frames:
             if stream is None:
                 stream = container.add_stream("libvpx-vp9", rate=FPS, options=_LOSSLESS)
                 stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "gbrp"
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(frame), "rgb24")))
             count += 1
-            progress(min(count / FPS / seconds, 1.0))
+            told(count)
         if stream is not None:
             container.mux(stream.encode(None))
-    return count, count / FPS
+    return count
 
 
 _LOSSLESS = {"lossless": "1", "deadline": "realtime", "cpu-used": "5", "row-mt": "1"}

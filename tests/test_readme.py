@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.fuzz.parsers import streams
+
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
+PLAYER = (ROOT / "docs/player.md").read_text()
 PHOTO = ROOT / "layercast/assets/rocket.webp"
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.M | re.S)
+def blocks(language: str, text: str = TEXT) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.M | re.S)
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +53,17 @@ def test_python_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found
     for block in found:
         exec(compile(block, "README.md", "exec"), {})
+
+
+def test_python_of_the_player_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "photo.lcast").write_bytes(streams()[1])
+    found = blocks("python", PLAYER)
+    assert len(found) == 2
+    for block in found:
+        exec(compile(block, "player.md", "exec"), {})
+    with Image.open(folder / "now.png") as now, Image.open(folder / "small.png") as small:
+        assert now.size == (80, 56) and small.size == (64, 48)
 
 
 def test_targets_exist() -> None:

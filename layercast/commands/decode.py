@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from layercast.commands.report import failing, warn
+from layercast.printable import printable
 
 if TYPE_CHECKING:
     from codec import Decoded
@@ -77,5 +78,6 @@ def _sentence(facts: dict[str, Any]) -> str:
         f" {state[facts['verified']]}, {facts['seconds']:.1f} s"
     ]
     if facts["caption"] is not None:
-        lines.append(f"caption{' (guessed)' if facts['caption_source'] == 'guessed' else ''}: {facts['caption']}")
+        guessed = " (guessed)" if facts["caption_source"] == "guessed" else ""
+        lines.append(f"caption{guessed}: {printable(facts['caption'])}")
     return "\n".join(lines)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from layercast.commands.report import Failure, failing
+from layercast.printable import printable
 
 if TYPE_CHECKING:
     from codec.stream import Header
@@ -141,9 +142,9 @@ def _print(source: str, facts: dict[str, Any], chunks: bool) -> None:
             cut = "  cut" if chunk["cut"] else ""
             click.echo(f"  at {chunk['offset']:>9,}  {chunk['kind']:8} {chunk['index']:>6} {chunk['bytes']:>7,} B{cut}")
     if facts["caption"] is not None:
-        click.echo(f"caption: {facts['caption']}{_agreed(facts)}")
+        click.echo(f"caption: {printable(facts['caption'])}{_agreed(facts)}")
     for number, region in enumerate(facts["regions"], 1):
-        said = region.get("phrase", "(texture)")
+        said = printable(region.get("phrase", "(texture)"))
         place = f"{region['x']},{region['y']},{region['width']},{region['height']}"
         click.echo(f"region {number}: {said} at {place}{_agreed(region)}")
     for key, value in facts["meta"].items():

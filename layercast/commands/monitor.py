@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from layercast.commands.report import Failure, warn
+from layercast.printable import printable
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def tell(seen: Seen, as_json: bool) -> None:
         row = {"name": seen.name, "caption": seen.caption, "file": str(seen.file) if seen.file else None}
         click.echo(json.dumps(row, ensure_ascii=False))
     else:
-        click.echo(f"{time.strftime('%H:%M:%S')}  {seen.name}  {seen.caption}")
+        click.echo(f"{time.strftime('%H:%M:%S')}  {printable(seen.name)}  {printable(seen.caption)}")
 
 
 def call(command: str, seen: Seen) -> None:

@@ -75,6 +75,8 @@ def play(
     """
     if record is not None and (terminal or draw is not None):
         raise click.UsageError("--record and --terminal exclude one another")
+    if record is not None and not record.lower().endswith(".mp4"):
+        raise click.UsageError("a video is named FILE.mp4")
     shown = _Shown(no_open, port, "auto" if terminal and draw is None else draw, record)
     if _is_url(source):
         url = address_of(source)
@@ -258,7 +260,7 @@ def _record(path: str, data: bytes, marks: Sequence[tuple[float, int]], about: s
         with failing(path):
             frames, seconds = video.record(path, data, marks, about, lambda share: progress("frames", share))
     except (ValueError, FFmpegError) as error:
-        raise Failure(path, f"{error}; give another --rate or name") from None
+        raise Failure(path, f"{error}; give another --rate") from None
     finally:
         progress.close()
     click.echo(f"{path}: {frames} frames, {seconds:.1f} s, {Path(path).stat().st_size:,} bytes")

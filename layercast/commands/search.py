@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from layercast.commands.report import Failure, Progress, failing, warn
+from layercast.printable import printable
 
 if TYPE_CHECKING:
     from layercast.library import Library
@@ -41,7 +42,7 @@ def search(text: str, folder: Path, limit: int, words: bool, place: Path | None,
                     row = {"file": str(hit.path), "score": round(hit.score, 4), "caption": hit.caption}
                     click.echo(json.dumps(row, ensure_ascii=False))
                 else:
-                    click.echo(f"{hit.score:5.2f}  {hit.path}  {hit.caption}")
+                    click.echo(f"{hit.score:5.2f}  {hit.path}  {printable(hit.caption)}")
     except sqlite3.Error as error:
         raise Failure(at, f"is no index ({error}); delete it, or name another with --index") from None
 

@@ -14,7 +14,8 @@ from rich.console import Console
 import codec
 from layercast import terminal
 from layercast.net.growing import Growing
-from layercast.terminal import Lines, Screen, drawing, follow, printable
+from layercast.printable import printable
+from layercast.terminal import Lines, Screen, drawing, follow
 from player import Player
 from tests.fuzz.parsers import TEXTS, picture, streams
 

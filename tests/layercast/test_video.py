@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import codec
+from codec.files import FileError
 from codec.stream import FormatError
 from layercast.sheet import PAPER
 from layercast.video import FPS, HOLD, NARROWEST, record, steady
@@ -54,5 +55,6 @@ def test_what_cannot_be_recorded(tmp_path: Path) -> None:
         record(tmp_path / "t.mp4", streams()[0][:3], [(0.0, 3)])
     with pytest.raises(ValueError, match="at most 3,600"):
         record(tmp_path / "t.mp4", streams()[0], [(1e5, 10)])
-    with pytest.raises(OSError):
+    with pytest.raises(FileError, match="cannot be written"):
         record(tmp_path / "no folder" / "t.mp4", streams()[0], [(0.0, 10)])
+    assert not list(tmp_path.iterdir()), "no half of a video stays"

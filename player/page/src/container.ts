@@ -1,5 +1,7 @@
 // The container: a header of 4 or 8 bytes and the chunks behind it (FORMAT.md, sections 1 and 2).
 
+import { joined } from "./bytes";
+
 const MAGIC = 0xc1;
 const EXPLICIT_SIZE = 0xff;
 const MAX_INDEX = 2 ** 24 - 1;
@@ -191,4 +193,33 @@ export function read(data: Uint8Array): { header: Header; chunks: Chunk[] } {
   const chunks = reader.push(data);
   const rest = reader.rest();
   return { header: reader.header!, chunks: rest ? [...chunks, rest] : chunks };
+}
+
+/** The file of these chunks in this order behind a header's bytes. Only the last may be cut (Error otherwise). */
+export function write(header: Uint8Array, chunks: Iterable<Chunk>): Uint8Array {
+  const next = new Array<number>(SEEK).fill(0);
+  const parts: Uint8Array[] = [header];
+  let cut = false;
+  for (const { kind, index, payload, length } of chunks) {
+    if (cut) throw new Error("only the last chunk of a file can be a cut one");
+    parts.push(Uint8Array.from(framing(kind, index, index - next[kind]!, length)), payload);
+    next[kind] = index + 1;
+    cut = payload.length < length;
+  }
+  return joined(parts);
+}
+
+const fits = (skip: number, bits: number) => -(1 << (bits - 1)) <= skip && skip < 1 << (bits - 1);
+const big = (word: number, bytes: number) => Array.from({ length: bytes }, (_, i) => (word >> (8 * (bytes - 1 - i))) & 255);
+
+/** The shortest framing, behind a seek where the index is too far from the expected one. */
+function framing(kind: number, index: number, skip: number, length: number): number[] {
+  if (!fits(skip, 6)) {
+    const target = big(index, 3);
+    while (target[0] === 0) target.shift();
+    return [...big((SEEK << 12) | (kind << 6) | target.length, 2), ...target, ...framing(kind, index, 0, length)];
+  }
+  if (!skip && length < 2048) return big((kind << 12) | length, 2);
+  if (fits(skip, 5) && length < 64) return big((kind << 12) | (1 << 11) | ((skip & 31) << 6) | length, 2);
+  return big((1 << 23) | (kind << 20) | ((skip & 63) << 14) | length, 3);
 }

@@ -25,6 +25,12 @@ export interface Rectangle {
   readonly y1: number;
 }
 
+/** The pixels that a chunk can change. */
+export interface ChunkArea extends Rectangle {
+  readonly kind: number;
+  readonly index: number;
+}
+
 /** A picture by rows. `data`: RGBA, or with `channels` as the stream has them. */
 export interface Picture {
   readonly width: number;
@@ -107,7 +113,7 @@ export class Decoder {
   /** What the thumbnail alone shows, without the network's weights; null as long as there is none. Not exact. */
   preview(): Promise<Picture | null> {
     return this.#alone(async () => {
-      await this.#takeThumbnail();
+      await this.#workOf(Kind.LATENT, 0);
       const place = this.#latent.preview();
       if (!place) return null;
       const shown = this.#channels(place);
@@ -128,7 +134,7 @@ export class Decoder {
   /** The caption; null without one. Needs the caption's weights, unless it is plain. */
   caption(): Promise<Caption | null> {
     return this.#alone(async () => {
-      await this.#work();
+      await this.#workOf(Kind.CAPTION);
       for (let chunk = this.#captions.shift(); chunk; chunk = this.#captions.shift()) await this.#takeCaption(chunk);
       return this.#caption;
     });
@@ -137,7 +143,7 @@ export class Decoder {
   /** Facts about the picture: time, place, sender, ... */
   facts(): Promise<ReadonlyMap<string, string>> {
     return this.#alone(async () => {
-      await this.#work();
+      await this.#workOf(Kind.META);
       return this.#facts;
     });
   }
@@ -145,7 +151,7 @@ export class Decoder {
   /** The colour profile (ICC) of the pixels; null without one. Throws FormatError if it is damaged. */
   profile(): Promise<Uint8Array | null> {
     return this.#alone(async () => {
-      await this.#work();
+      await this.#workOf(Kind.META);
       const parts = [...this.#texts].filter(([key]) => key % 8 === Kind.META && key > 8).sort(([a], [b]) => a - b);
       return parts.length ? decodeProfile(parts.map(([, chunk]) => chunk.payload)) : null;
     });
@@ -154,7 +160,7 @@ export class Decoder {
   /** What stands where: phrases and texture codes with their boxes. Damaged ones are left out. */
   regions(): Promise<Region[]> {
     return this.#alone(async () => {
-      await this.#work();
+      await this.#workOf(Kind.REGIONS);
       const chunks = [...this.#texts].filter(([key]) => key % 8 === Kind.REGIONS).sort(([a], [b]) => a - b);
       if (chunks.length) await this.#weights.need(this.header.weights, "caption");
       return chunks.flatMap(([, chunk]) => {
@@ -171,7 +177,7 @@ export class Decoder {
   /** Strength of edges; null without EDGES chunks. */
   edges(): Promise<EdgeMap | null> {
     return this.#alone(async () => {
-      await this.#work();
+      await this.#workOf(Kind.EDGES);
       const payloads = new Map<number, { payload: Uint8Array; whole: boolean }>();
       for (const chunk of this.#texts.values()) {
         if (chunk.kind === Kind.EDGES) payloads.set(chunk.index, { payload: chunk.payload, whole: !isCut(chunk) });
@@ -214,6 +220,19 @@ export class Decoder {
     });
   }
 
+  /** The pixels that chunks can change: those of the residual, and the base's latents once their weights are there. */
+  areas(): Promise<ChunkArea[]> {
+    return this.#alone(async () => {
+      const { weights, base } = this.header;
+      const area = (kind: number, index: number) => ({ kind, index, ...this.#areaOf({ kind, index }) });
+      const numbers = (count: number) => Array.from({ length: count }, (_, index) => index);
+      const corrections = numbers(this.#residual.layout.count).map((index) => area(Kind.RESIDUAL, index));
+      if (!base || !this.#weights.has(weights, "latent")) return corrections;
+      this.#latent.needs(1); // makes the network, which knows the tiles
+      return [...numbers(base).map((index) => area(Kind.LATENT, index)), ...corrections];
+    });
+  }
+
   /** Gives the memory back. Nothing can be asked for afterwards. */
   close(): void {
     if (this.#closed) return;
@@ -237,10 +256,12 @@ export class Decoder {
     for (let chunk = this.#inbox.shift(); chunk; chunk = this.#inbox.shift()) await this.#push(chunk);
   }
 
-  /** As `#work`, of the thumbnail alone. */
-  async #takeThumbnail(): Promise<void> {
-    const at = this.#inbox.findIndex((chunk) => chunk.key === keyOf(Kind.LATENT, 0));
-    if (at >= 0) await this.#push(this.#inbox.splice(at, 1)[0]!);
+  /** As `#work`, of one kind of chunk, which waits for no other's weights. */
+  async #workOf(kind: number, last = Infinity): Promise<void> {
+    const own = (chunk: Waiting) => chunk.kind === kind && chunk.index <= last;
+    const chunks = this.#inbox.filter(own);
+    this.#inbox = this.#inbox.filter((chunk) => !own(chunk));
+    for (const chunk of chunks) await this.#push(chunk);
   }
 
   async #push(chunk: Waiting): Promise<void> {
@@ -399,7 +420,7 @@ export class Decoder {
       : area;
   }
 
-  #areaOf({ kind, index }: Chunk): Rectangle {
+  #areaOf({ kind, index }: Pick<Chunk, "kind" | "index">): Rectangle {
     const { width, height } = this.header;
     const { layout } = this.#residual;
     if (kind === Kind.RESIDUAL && index < layout.count) return layout.area(index);

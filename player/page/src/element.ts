@@ -6,8 +6,9 @@
 // less, else fetches all. Events: layercast-size, layercast-caption, layercast-progress (detail: bytes, total, exact), load, error.
 
 import type { Chunk, Header } from "./container";
-import type { Picture } from "./decoder";
-import type { Asked, Layer, Progress, Told } from "./messages";
+import type { ChunkArea, Picture } from "./decoder";
+import type { Answers, Asked, Fetching, Layer, Progress, Question, Told } from "./messages";
+import type { Region } from "./regions";
 
 declare const WORKER: string; // its file, beside this one; put in when building
 
@@ -18,9 +19,28 @@ let worker: Worker | undefined;
 function ask(message: Asked, transfer: Transferable[] = []): void {
   if (!worker) {
     worker = new Worker(new URL(WORKER, import.meta.url), { type: "module" });
-    worker.addEventListener("message", ({ data }: MessageEvent<Told>) => elements.get(data.id)?.hear(data));
+    worker.addEventListener("message", ({ data }: MessageEvent<Told>) => {
+      if (data.tell === "weights") for (const listener of listeners) listener(data);
+      else elements.get(data.id)?.hear(data);
+    });
   }
   worker.postMessage(message, transfer);
+}
+
+const listeners = new Set<(fetching: Fetching) => void>();
+
+/** Lets files of weights wait, all but those of thumbnails: the link has better to do. kept: but take what is cached. */
+export function holdWeights(folder: string, hold: boolean, kept = false): void {
+  ask({ ask: "hold", weights: folderOf(folder), hold, kept });
+}
+
+/** Hear how the fetching of weights goes. */
+export function onFetching(listener: (fetching: Fetching) => void): void {
+  listeners.add(listener);
+}
+
+function folderOf(weights: string | null): string {
+  return weights ? new URL(`${weights.replace(/\/$/, "")}/`, document.baseURI).href : new URL("weights/", import.meta.url).href;
 }
 
 let sheet: CSSStyleSheet | undefined;
@@ -42,7 +62,7 @@ export class LayerCast extends HTMLElement {
   #verified: boolean | null = null;
   #progress: Progress = { bytes: 0, total: null, exact: 0 };
   #size = { width: 0, height: 0 };
-  #questions = new Map<number, (picture: Picture | null) => void>();
+  #questions = new Map<number, (answer: Answers[Question] | null) => void>();
 
   constructor() {
     super();
@@ -75,12 +95,27 @@ export class LayerCast extends HTMLElement {
 
   /** The picture as it is now, RGBA; null before its header came. */
   pixels(): Promise<Picture | null> {
-    if (!this.#id) return Promise.resolve(null);
-    return new Promise((resolve) => {
-      const question = next++;
-      this.#questions.set(question, resolve);
-      ask({ ask: "pixels", id: this.#id, question });
-    });
+    return this.#question("pixels");
+  }
+
+  /** The picture as it is now as a PNG file, to the last bit; null before its header came. */
+  png(): Promise<Uint8Array | null> {
+    return this.#question("png");
+  }
+
+  /** What stands where, as far as it came. Fetches the weights of captions. */
+  async regions(): Promise<readonly Region[]> {
+    return (await this.#question("regions")) ?? [];
+  }
+
+  /** Which pixels each chunk can change. */
+  async areas(): Promise<readonly ChunkArea[]> {
+    return (await this.#question("areas")) ?? [];
+  }
+
+  /** Shows the picture as it was after so many pushed chunks; null: as it is now. `layercast-moment` follows. */
+  show(moment: number | null): void {
+    if (this.#id) ask({ ask: "moment", id: this.#id, moment });
   }
 
   connectedCallback(): void {
@@ -114,8 +149,14 @@ export class LayerCast extends HTMLElement {
         this.#progress = { bytes: told.bytes, total: told.total, exact: told.exact };
         this.#send("layercast-progress", this.#progress);
         break;
-      case "pixels":
-        this.#questions.get(told.question)?.(told.picture);
+      case "preview":
+        this.#send("layercast-preview", null);
+        break;
+      case "moment":
+        this.#send("layercast-moment", { moment: told.moment });
+        break;
+      case "answer":
+        this.#questions.get(told.question)?.(told.answer);
         this.#questions.delete(told.question);
         break;
       case "end":
@@ -134,6 +175,13 @@ export class LayerCast extends HTMLElement {
   begin(header: Header): void {
     const opened = this.#start();
     ask({ ask: "begin", header, ...opened }, [opened.canvas]);
+  }
+
+  /** Shows a thumbnail (the payload of latent chunk 0) and nothing more, small. */
+  thumbnail(header: Header, payload: Uint8Array): void {
+    const opened = this.#start();
+    this.#busy(false);
+    ask({ ask: "thumbnail", header, payload, ...opened }, [opened.canvas]);
   }
 
   /** Paints a chunk, whole or cut, new or grown. */
@@ -162,9 +210,7 @@ export class LayerCast extends HTMLElement {
     elements.set(this.#id, this);
     this.#describe();
     this.#busy(true);
-    const weights = this.getAttribute("weights");
-    const folder = weights ? new URL(`${weights.replace(/\/$/, "")}/`, document.baseURI) : new URL("weights/", import.meta.url);
-    return { id: this.#id, weights: folder.href, canvas: canvas.transferControlToOffscreen() };
+    return { id: this.#id, weights: folderOf(this.getAttribute("weights")), canvas: canvas.transferControlToOffscreen() };
   }
 
   #close(): void {
@@ -178,6 +224,15 @@ export class LayerCast extends HTMLElement {
     this.#verified = null;
     this.#size = { width: 0, height: 0 };
     this.#progress = { bytes: 0, total: null, exact: 0 };
+  }
+
+  #question<Q extends Question>(what: Q): Promise<Answers[Q] | null> {
+    if (!this.#id) return Promise.resolve(null);
+    return new Promise((resolve) => {
+      const question = next++;
+      this.#questions.set(question, resolve as (answer: Answers[Question] | null) => void);
+      ask({ ask: what, id: this.#id, question });
+    });
   }
 
   #upto(): Layer {

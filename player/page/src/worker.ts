@@ -5,20 +5,26 @@
 // Weights are fetched one file after the other: thumbnail, caption, network, residual. Until the network's are there the
 // thumbnail is shown alone, and the caption is read meanwhile; where they come at once the picture goes first.
 
-import { Decoder, isCoded, Kind, StreamReader, Weights, weightsAt, type Caption, type Chunk, type Header } from "./index";
-import type { Asked, Layer, Told } from "./messages";
+import {
+  baseSize, Decoder, encodePng, isCoded, Kind, StreamReader, type Caption, type Chunk, type Header, type Picture,
+  type Rectangle, type Weights,
+} from "./index";
+import type { Answers, Asked, Layer, Question, Told } from "./messages";
+import { Past } from "./past";
+import { Shelf } from "./shelf";
 
 const FIRST_PART = 4096; // bytes of the first request, where not all of a stream is wanted
+const THUMBNAIL = 320; // pixels of the longer side of one that is shown small
 const PATIENCE = 300; // milliseconds that the caption waits for the network's weights
 
 const pause = (time: number) => new Promise<false>((done) => setTimeout(done, time, false));
 const tell = (message: Told, transfer: Transferable[] = []) => postMessage(message, { transfer });
-const shelves = new Map<string, Weights>();
+const shelves = new Map<string, Shelf>();
 const streams = new Map<number, Stream>();
 
-function weightsBelow(url: string): Weights {
+function shelfBelow(url: string): Shelf {
   let found = shelves.get(url);
-  if (!found) shelves.set(url, (found = new Weights(weightsAt(url))));
+  if (!found) shelves.set(url, (found = new Shelf(url, (fetching) => tell({ tell: "weights", id: 0, ...fetching }))));
   return found;
 }
 
@@ -39,9 +45,16 @@ class Stream {
   #decided: () => void = () => undefined;
   #abort = new AbortController();
   #decoder: Decoder | null = null;
+  #came: Chunk[] = [];
+  #past: Past | null = null;
+  #moment: number | null = null; // that is shown; null: what is there now
+  #wanted: number | null = null;
+  #visiting = false;
+  #away = false; // a moment of the past is shown, or about to be
   #bytes = 0;
   #total: number | null = null;
   #kinds = new Set<number>();
+  #sizes = new Map<number, number>(); // bytes of each chunk that the page handed over
   #coded = false; // whether the caption needs weights
   #failed = false;
   #fresh = false; // something came that is not shown yet
@@ -67,7 +80,9 @@ class Stream {
   }
 
   push(chunk: Chunk): void {
-    this.#bytes += chunk.payload.length;
+    const before = this.#sizes.get(8 * chunk.index + chunk.kind) ?? 0;
+    this.#bytes += Math.max(0, chunk.payload.length - before);
+    this.#sizes.set(8 * chunk.index + chunk.kind, Math.max(before, chunk.payload.length));
     this.#push([chunk]);
   }
 
@@ -86,14 +101,40 @@ class Stream {
     this.#decided();
   }
 
+  /** Shows the picture as it was after so many chunks, or (null) as it is; of many wishes the last one counts. */
+  set moment(moment: number | null) {
+    this.#wanted = moment;
+    if (!this.#visiting) void this.#telling(() => this.#visit());
+  }
+
   close(): void {
     this.#abort.abort();
+    this.#past?.close();
     this.#decoder?.close();
   }
 
-  async pixels(question: number): Promise<void> {
-    const picture = (await this.#decoder?.picture()) ?? null;
-    tell({ tell: "pixels", id: this.#id, question, picture }, picture ? [picture.data.buffer] : []);
+  async answer(what: Question, question: number): Promise<void> {
+    const answer = await this.#find(what).catch(() => null);
+    const transfer = what === "pixels" && answer ? [(answer as Picture).data.buffer] : [];
+    tell({ tell: "answer", id: this.#id, question, answer }, transfer);
+  }
+
+  async #find(what: Question): Promise<Answers[Question] | null> {
+    const decoder = this.#decoder;
+    if (!decoder) return null;
+    switch (what) {
+      case "pixels":
+        return decoder.picture();
+      case "png": {
+        const { data, width, height, channels } = await decoder.picture(decoder.header.channels);
+        return encodePng(data, width, height, channels, await decoder.profile().catch(() => null));
+      }
+      case "regions":
+        await this.#weights.need(decoder.header.weights, "caption"); // here, where no picture waits for it
+        return decoder.regions();
+      case "areas":
+        return decoder.areas();
+    }
   }
 
   /** Does work whose failure the page is to hear of. */
@@ -154,6 +195,7 @@ class Stream {
     for (const chunk of chunks) {
       this.#kinds.add(chunk.kind);
       if (this.#isEnough()) break;
+      this.#came.push(chunk);
       this.#decoder?.push(chunk);
       this.#coded ||= chunk.kind === Kind.CAPTION && isCoded(chunk.payload);
       this.#fresh = true;
@@ -186,7 +228,8 @@ class Stream {
     if (this.#kinds.has(Kind.LATENT) && !this.#weights.has(weights, "latent")) {
       await this.#weights.need(weights, "thumbnail");
       const preview = await decoder.preview();
-      if (preview) this.#draw(preview, { x0: 0, y0: 0, x1: preview.width, y1: preview.height });
+      if (preview) this.#draw(preview, whole(preview));
+      if (preview) tell({ tell: "preview", id: this.#id });
       if (this.#coded) await this.#weights.need(weights, "caption");
       const ready = this.#weights.need(weights, "latent").then(() => true);
       if (!(await Promise.race([ready, pause(PATIENCE)]))) await this.#tellCaption(decoder);
@@ -207,24 +250,83 @@ class Stream {
     tell({ tell: "caption", id: this.#id, text: caption.text, guessed: caption.guessed });
   }
 
-  #draw(picture: Awaited<ReturnType<Decoder["picture"]>>, part: { x0: number; y0: number; x1: number; y1: number }): void {
+  async #visit(): Promise<void> {
+    this.#visiting = true;
+    try {
+      while (this.#decoder && this.#moment !== this.#wanted) {
+        const moment = this.#wanted;
+        this.#away = moment !== null;
+        const picture = moment === null ? await this.#now() : await this.#pastOf(this.#decoder).picture(moment);
+        if (this.#abort.signal.aborted) return;
+        if (picture) this.#paintOver(picture);
+        this.#moment = moment;
+        tell({ tell: "moment", id: this.#id, moment });
+      }
+    } finally {
+      this.#visiting = false;
+    }
+  }
+
+  #pastOf({ header }: Decoder): Past {
+    return (this.#past ??= new Past(header, this.#weights, this.#came));
+  }
+
+  /** Back from the past, whose memory is given back. */
+  #now(): Promise<Picture | null> {
+    this.#past?.close();
+    const { weights } = this.#decoder!.header;
+    return this.#weights.has(weights, "latent") ? this.#decoder!.picture() : this.#decoder!.preview();
+  }
+
+  /** What is there now is drawn only where it is to be seen. */
+  #draw(picture: Picture, part: Rectangle): void {
+    if (!this.#away) this.#paintOver(picture, part);
+  }
+
+  #paintOver(picture: Picture, part = whole(picture)): void {
     const image = new ImageData(picture.data, picture.width, picture.height);
     const brush = this.#canvas.getContext("2d")!;
     brush.putImageData(image, 0, 0, part.x0, part.y0, part.x1 - part.x0, part.y1 - part.y0);
   }
 }
 
+function whole({ width, height }: Picture): Rectangle {
+  return { x0: 0, y0: 0, x1: width, y1: height };
+}
+
 function opened({ id, weights, canvas }: Extract<Asked, { canvas: OffscreenCanvas }>): Stream {
-  const stream = new Stream(id, weightsBelow(weights), canvas);
+  const stream = new Stream(id, shelfBelow(weights).weights, canvas);
   streams.set(id, stream);
   return stream;
+}
+
+/** Paints a thumbnail small, and keeps nothing of it: a page may show hundreds. */
+async function paintThumbnail({ id, weights: url, canvas, header, payload }: Extract<Asked, { ask: "thumbnail" }>): Promise<void> {
+  const { weights } = shelfBelow(url);
+  await weights.need(header.weights, "thumbnail");
+  const decoder = await Decoder.open({ ...header, ...baseSize(header) }, { weights });
+  try {
+    decoder.push({ kind: Kind.LATENT, index: 0, payload, length: payload.length });
+    const picture = await decoder.preview();
+    if (!picture) return;
+    const scale = Math.min(1, THUMBNAIL / Math.max(picture.width, picture.height));
+    canvas.width = Math.max(1, Math.round(picture.width * scale));
+    canvas.height = Math.max(1, Math.round(picture.height * scale));
+    const image = new ImageData(picture.data, picture.width, picture.height);
+    const bitmap = await createImageBitmap(image, { resizeWidth: canvas.width, resizeHeight: canvas.height, resizeQuality: "high" });
+    canvas.getContext("2d")!.drawImage(bitmap, 0, 0);
+    bitmap.close();
+    tell({ tell: "preview", id });
+  } finally {
+    decoder.close();
+  }
 }
 
 /** What the page asks of one picture, one after the other: a header before its chunks. */
 const turns = new Map<number, Promise<void>>();
 
 addEventListener("message", ({ data }: MessageEvent<Asked>) => {
-  const stream = streams.get(data.id);
+  const stream = "id" in data ? streams.get(data.id) : undefined;
   switch (data.ask) {
     case "fetch":
       void opened(data).fetch(data.url, data.upto);
@@ -241,8 +343,20 @@ addEventListener("message", ({ data }: MessageEvent<Asked>) => {
     case "upto":
       if (stream) stream.upto = data.upto;
       break;
+    case "moment":
+      if (stream) stream.moment = data.moment;
+      break;
     case "pixels":
-      void stream?.pixels(data.question);
+    case "png":
+    case "regions":
+    case "areas":
+      void stream?.answer(data.ask, data.question);
+      break;
+    case "thumbnail":
+      paintThumbnail(data).catch((error: Error) => tell({ tell: "error", id: data.id, message: error.message }));
+      break;
+    case "hold":
+      shelfBelow(data.weights).hold(data.hold, data.kept);
       break;
     case "close":
       stream?.close();

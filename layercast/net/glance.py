@@ -1,10 +1,11 @@
 """What a page is told with the answer to its offer: of each stream its name, header, caption and thumbnail, so that
 they are on its screen before the channel is open. The channel then sends none of it again.
 
-    {"sdp": ..., "streams": [{"group", "name", "size", "header", "caption", "items": [[class, index, payload], ...]}]}
+    {"sdp": ..., "count": ...,
+     "streams": [{"group", "name", "size", "header", "caption", "guessed", "items": [[class, index, payload], ...]}]}
 
 Header and payloads are base64. `caption` is the caption as text, for a page that lacks the caption model yet and says
-so (`?caption=text`). Of sealed streams nothing is told but `sealed`, for a page cannot open them.
+so (`?caption=text`); guessed: a program found it. `count`: of all streams, told here or not. Of sealed streams nothing is told but `sealed`, for a page cannot open them.
 """
 
 from __future__ import annotations
@@ -51,9 +52,9 @@ class Glance:
             "header": b64encode(parcel.preamble).decode(),
         }
         items = [item for item in parcel.items if item.cls == BASE and item.ends]
-        text = await asyncio.to_thread(self._text, parcel) if plain else None  # the first takes the caption's tables
+        found = await asyncio.to_thread(self._text, parcel) if plain else None  # the first takes the caption's tables
         told = [[item.cls, item.index, b64encode(item.payload).decode()] for item in items if item.key[1:] != ABOUT]
-        return {**about, "items": told, **({} if text is None else {"caption": text})}
+        return {**about, "items": told, **({} if found is None else {"caption": found.text, "guessed": found.guessed})}
 
 
 def _that_fit(parcels: Sequence[Parcel]) -> Iterator[Parcel]:
@@ -65,13 +66,13 @@ def _that_fit(parcels: Sequence[Parcel]) -> Iterator[Parcel]:
         yield parcel
 
 
-def _caption(parcel: Parcel) -> str | None:
-    """The caption as text; None where there is none that can be read."""
+def _caption(parcel: Parcel) -> caption.Caption | None:
+    """The caption; None where there is none that can be read."""
     for item in parcel.items:
         if (item.cls, item.index) == _CAPTION:
             try:
                 header, _ = parse_header(parcel.preamble)
-                return caption.decode(item.payload, header.weights, item.ends).text
+                return caption.decode(item.payload, header.weights, item.ends)
             except (FormatError, OSError):
                 return None
     return None

@@ -63,6 +63,13 @@ async function buildPage() {
     html = html.replaceAll(`{${entryPoint}}`, path.replace("dist/", ""));
   }
   writeFileSync("dist/index.html", html);
+  const shell = readdirSync("dist").filter((file) => file !== "index.html");
+  const define = { BUILD: JSON.stringify(sha256(html).slice(0, 16)), SHELL: JSON.stringify(shell) };
+  await build({ ...common, entryPoints: { sw: "src/page/sw.ts" }, outdir: "dist", format: "iife", define });
+}
+
+function sha256(data) {
+  return createHash("sha256").update(data).digest("hex");
 }
 
 /** What the bundle was made of, in the layout of sha256sum: tests see when it is older than that. */
@@ -70,6 +77,5 @@ function sources() {
   const inside = (folder) => readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   const folders = ["kernel", "src", "static"].flatMap(inside).map((entry) => `${entry.parentPath}/${entry.name}`);
   const files = [...folders, "asconfig.json", "build.mjs", "package-lock.json", "package.json", "tsconfig.json"];
-  const sum = (name) => createHash("sha256").update(readFileSync(name)).digest("hex");
-  return files.sort().map((name) => `${sum(name)}  ${name}\n`).join("");
+  return files.sort().map((name) => `${sha256(readFileSync(name))}  ${name}\n`).join("");
 }

@@ -39,7 +39,7 @@ function opened(senders, options = {}, glances = []) {
   const connect = async (where, glanced) => {
     const next = senders.shift() ?? new ConnectError("nobody is there", true);
     if (next instanceof Error) throw next;
-    glanced(glances);
+    glanced(glances, glances.length);
     queueMicrotask(() => next.ready?.());
     return next.channel;
   };
@@ -86,7 +86,7 @@ const stories = {
 
   async "a region is asked for as soon as the order of the stream is known"() {
     const sender = new Played();
-    const areaOf = (header, kind, index) => (kind === 5 ? { x: 10 * index, y: 0, width: 10, height: 10 } : null);
+    const areaOf = (group, kind, index) => (kind === 5 ? { x: 10 * index, y: 0, width: 10, height: 10 } : null);
     const { session } = opened([sender], { areaOf });
     session.start();
     await turn();

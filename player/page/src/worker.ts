@@ -214,6 +214,7 @@ class Stream {
   async #paintAll(): Promise<void> {
     try {
       while (this.#fresh && !this.#abort.signal.aborted) {
+        await pause(0); // what has come and stands in the queue of messages goes into this picture
         this.#fresh = false;
         await this.#paintNow();
       }

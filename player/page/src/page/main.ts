@@ -1,54 +1,179 @@
-// The page that `layercast serve --page` serves: it connects to where it came from and shows what arrives.
+// The page that `layercast serve --page` and `layercast play` serve. It shows what arrives: over a data channel from where
+// it came from, or (?src=PATH) a file of the same server that may still be growing.
+//
 // Behind the # of its address: token=...&name=...
 
-import { parseHeader } from "../container";
-import type { LayerCast } from "../element";
 import "../element";
-import { Session } from "../transport/session";
+import { Arrivals } from "./arrivals";
+import { BodySource } from "./body_source";
+import { byId, put, say } from "./dom";
+import { Gallery } from "./gallery";
+import { Patience } from "./patience";
+import { SessionSource } from "./session_source";
+import type { Source } from "./source";
+import { Viewer } from "./viewer";
 
-const given = new URLSearchParams(location.hash.slice(1));
-const session = new Session({ token: given.get("token") ?? "", name: given.get("name") ?? "", captionText: true });
-const state = document.getElementById("state")!;
-const list = document.getElementById("streams")!;
-const CAPTION = 0; // the sender tells captions as text, so their tables need not be fetched
-const lines = new Map<number, { name: HTMLElement; caption: HTMLElement; progress: HTMLElement; picture: LayerCast }>();
-const weights = document.documentElement.dataset.weights!; // where the server has them: it writes that here
+const weights = weightsFolder();
+const streams = new Map<number, Arrivals>();
+const src = new URLSearchParams(location.search).get("src");
+const source = sourceOf();
+const patience = src === null ? new Patience(weights) : null;
+const gallery = new Gallery(weights, (group) => choose(group));
+const viewer: Viewer = new Viewer(weights, source);
+let served: { readonly groups: readonly number[]; readonly count: number } | null = null; // as the sender said
+let byPerson = kept() !== undefined; // a person has chosen what is looked at
 
-function lineOf(group: number) {
-  let line = lines.get(group);
-  if (line === undefined) {
-    const [entry, name, caption, progress] = ["li", "h2", "p", "p"].map((tag) => document.createElement(tag)) as [
-      HTMLElement, HTMLElement, HTMLElement, HTMLElement,
-    ];
-    const picture = document.createElement("layer-cast") as LayerCast;
-    entry.append(name, picture, caption, progress);
-    list.append(entry);
-    lines.set(group, (line = { name, caption, progress, picture }));
-  }
-  return line;
+/** Where the server has them: it writes that into the page; beside the page where nobody did. */
+function weightsFolder(): string {
+  const written = document.documentElement.dataset.weights ?? "";
+  return written && !written.startsWith("{") ? written : "weights/";
 }
 
-session.on("state", ({ text }) => (state.textContent = text));
-session.on("error", ({ text }) => (state.textContent = text));
-session.on("stream", ({ group, name, header }) => {
-  const line = lineOf(group);
-  line.name.textContent = name;
-  line.picture.setAttribute("weights", weights);
-  line.picture.begin(parseHeader(header).header);
+function sourceOf(): Source {
+  const given = new URLSearchParams(location.hash.slice(1));
+  const places = (group: number) => (viewer.group === group ? viewer.places : null);
+  if (src === null) return new SessionSource(given.get("token") ?? "", given.get("name") ?? "", places);
+  try {
+    return new BodySource(src);
+  } catch (error) {
+    tell((error as Error).message, true);
+    throw error;
+  }
+}
+
+function tell(text: string, wrong = false): void {
+  put(byId("state"), text);
+  byId("state").classList.toggle("wrong", wrong);
+}
+
+/** The picture that was open before a reload, or that the browser's way back leads to. */
+function kept(): number | undefined {
+  return (history.state as { group?: number } | null)?.group;
+}
+
+/** A person opens a picture; the browser's way back leads to all of them again. */
+function choose(group: number): void {
+  byPerson = true;
+  history.pushState({ group }, "", location.href);
+  open(group);
+  byId("name").focus();
+}
+
+function open(group: number): void {
+  const arrivals = streams.get(group);
+  if (!arrivals || viewer.group === group) return;
+  leave();
+  if (!arrivals.complete && patience && !patience.hasWeights) patience.begin();
+  source.open(group, patience?.hasWeights ?? true);
+  gallery.show(null);
+  viewer.open(arrivals);
+}
+
+function leave(): void {
+  const { group } = viewer;
+  if (group === null) return;
+  viewer.close();
+  source.leave(group);
+}
+
+function showAll(): void {
+  leave();
+  gallery.show(streams.values());
+}
+
+function isMany(): boolean {
+  return streams.size > 1 || (served?.count ?? 0) > 1;
+}
+
+/** Unless a person has chosen, the only picture is looked at, of many the list. */
+function arrange(): void {
+  const many = isMany();
+  const only = served?.count === 1 ? served.groups[0] : many ? undefined : [...streams.keys()][0];
+  const before = kept();
+  if (viewer.group === null && before !== undefined) open(before);
+  else if (!byPerson && only !== undefined) open(only);
+  else if (!byPerson && many) showAll();
+  byId("back").hidden = !many || viewer.group === null;
+}
+
+byId("back").addEventListener("click", () => {
+  if (kept() !== undefined) return history.back();
+  const { group } = viewer;
+  byPerson = true;
+  showAll();
+  arrange();
+  if (group !== null) gallery.focus(group);
 });
-session.on("caption", ({ group, text }) => {
-  const line = lineOf(group);
-  line.caption.textContent = text;
-  line.picture.setAttribute("alt", text);
+addEventListener("popstate", () => {
+  const [group, before] = [kept(), viewer.group];
+  byPerson = true;
+  if (group !== undefined && streams.has(group)) open(group);
+  else showAll();
+  arrange();
+  if (before !== null && viewer.group === null) gallery.focus(before);
 });
-session.on("chunk", ({ group, kind, index, payload, complete }) => {
-  if (kind === CAPTION) return;
-  lineOf(group).picture.push({ kind, index, payload, length: payload.length + (complete ? 0 : 1) });
+
+source.on("state", ({ state, text }) => {
+  tell(text, state === "waiting" || state === "silent" || state === "closed");
+  patience?.state(state);
+  viewer.setState(state);
+  if (state === "ended") keepPage();
 });
-session.on("progress", ({ group, bytes, size, complete }) => {
-  const all = size === null ? "" : ` of ${size}`;
-  if (complete) lineOf(group).picture.finish();
-  lineOf(group).progress.textContent = complete ? `${bytes} bytes, complete` : `${bytes}${all} bytes`;
+source.on("error", ({ text }) => tell(text, true));
+source.on("glance", (glance) => {
+  served = glance;
+  arrange();
 });
-addEventListener("pagehide", () => void session.close());
-await session.start();
+source.on("stream", ({ group, header, name, size }) => {
+  let arrivals = streams.get(group);
+  try {
+    if (arrivals === undefined) streams.set(group, (arrivals = new Arrivals(group, header)));
+  } catch (error) {
+    return tell(`${name || "a picture"} cannot be read: ${(error as Error).message}`, true);
+  }
+  [arrivals.name, arrivals.size] = [name, size];
+  gallery.update(arrivals);
+  if (viewer.group === group) viewer.rename();
+  arrange();
+});
+source.on("caption", ({ group, text, guessed }) => {
+  const arrivals = streams.get(group);
+  if (!arrivals) return;
+  [arrivals.caption, arrivals.guessed] = [text, guessed];
+  gallery.update(arrivals);
+  if (viewer.group !== group) return;
+  viewer.tellCaption();
+  say(`caption: ${text}`);
+});
+source.on("chunk", ({ group, kind, index, payload, complete }) => {
+  const arrivals = streams.get(group);
+  if (!arrivals) return;
+  const chunk = arrivals.add(kind, index, payload, complete);
+  gallery.update(arrivals);
+  if (viewer.group !== group) return;
+  viewer.push(chunk);
+  patience?.arrived(arrivals);
+});
+source.on("progress", ({ group, bytes, size, complete }) => {
+  const arrivals = streams.get(group);
+  if (!arrivals) return;
+  const ended = complete && !arrivals.complete;
+  Object.assign(arrivals, { bytes, complete, size: size ?? arrivals.size });
+  if (!ended) return;
+  gallery.update(arrivals);
+  if (viewer.group === group) viewer.finish();
+});
+if (patience) {
+  patience.onfetching = (text) => put(byId("fetching"), text);
+  patience.onready = () => {
+    if (viewer.group !== null && !viewer.isStopped) source.open(viewer.group, true);
+  };
+}
+
+/** Where the browser allows it, a worker keeps the page, so that it opens the next time without a byte of it crossing. */
+function keepPage(): void {
+  if (src === null && "serviceWorker" in navigator) navigator.serviceWorker.register("sw.js").catch(() => undefined);
+}
+
+addEventListener("pagehide", () => void source.close());
+await source.start();

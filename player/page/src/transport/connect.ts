@@ -7,6 +7,8 @@ export interface Glance {
   readonly size: number;
   readonly header: Uint8Array;
   readonly caption: string | null;
+  /** Whether a program found the caption; null if that is not told. */
+  readonly guessed: boolean | null;
   readonly items: readonly { readonly cls: number; readonly index: number; readonly payload: Uint8Array }[];
 }
 
@@ -42,10 +44,10 @@ export interface Where {
   readonly iceServers: readonly RTCIceServer[];
 }
 
-/** Connects: `glanced` is called when the answer is there, before the channel is open. Rejects with ConnectError. */
+/** Connects: `glanced` is called when the answer is there, before the channel is open; count: of all streams there are. Rejects with ConnectError. */
 export type Connect = (
   where: Where,
-  glanced: (glances: readonly Glance[]) => void,
+  glanced: (glances: readonly Glance[], count: number) => void,
   signal: AbortSignal,
 ) => Promise<Channel>;
 
@@ -67,7 +69,7 @@ export const connectWebRtc: Connect = async (where, glanced, signal) => {
     await peer.setLocalDescription(await peer.createOffer());
     await gathered(peer);
     const answer = await exchange(where, shortened(peer.localDescription!.sdp), signal);
-    glanced(answer.glances);
+    glanced(answer.glances, answer.count);
     await peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });
     await opened;
     return wrapped(peer, data);
@@ -95,7 +97,7 @@ export function glancesOf(told: unknown): Glance[] {
 
 function glanceOf(stream: unknown): Glance | null {
   if (typeof stream !== "object" || stream === null) return null;
-  const { group, name, size, header, caption, items } = stream as Record<string, unknown>;
+  const { group, name, size, header, caption, guessed, items } = stream as Record<string, unknown>;
   const preamble = bytesOf(header);
   if (!isCount(group, 2 ** 32) || preamble === null || preamble.length === 0) return null;
   return {
@@ -104,6 +106,7 @@ function glanceOf(stream: unknown): Glance | null {
     size: isCount(size, Number.MAX_SAFE_INTEGER) ? size : 0,
     header: preamble,
     caption: typeof caption === "string" ? caption : null,
+    guessed: typeof guessed === "boolean" ? guessed : null,
     items: Array.isArray(items) ? items.flatMap((item) => itemOf(item) ?? []) : [],
   };
 }
@@ -132,7 +135,7 @@ async function exchange(
   where: Where,
   offer: string,
   signal: AbortSignal,
-): Promise<{ sdp: string; glances: Glance[] }> {
+): Promise<{ sdp: string; glances: Glance[]; count: number }> {
   const url = new URL("webrtc", where.server);
   if (where.name) url.searchParams.set("name", where.name);
   if (where.captionText) url.searchParams.set("caption", "text");
@@ -150,10 +153,11 @@ async function exchange(
   }
   if (answer.status !== 201) throw new ConnectError(`the sender refused (${answer.status}): ${await reason(answer)}`);
   const told: unknown = await answer.json().catch(() => null);
-  const { sdp, sealed } = (told ?? {}) as { sdp?: unknown; sealed?: unknown };
+  const { sdp, sealed, count } = (told ?? {}) as { sdp?: unknown; sealed?: unknown; count?: unknown };
   if (sealed === true) throw new ConnectError(SEALED, true);
   if (typeof sdp !== "string") throw new ConnectError("the sender's answer cannot be read; is it of another version?", true);
-  return { sdp, glances: glancesOf(told) };
+  const glances = glancesOf(told);
+  return { sdp, glances, count: isCount(count, 2 ** 32) ? count : glances.length };
 }
 
 async function reason(answer: Response): Promise<string> {

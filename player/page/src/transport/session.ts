@@ -22,7 +22,7 @@ export interface Area {
 }
 
 /** The rectangle of pixels that a chunk can change; null if that is none. */
-export type AreaOf = (header: Uint8Array, kind: number, index: number) => Area | null;
+export type AreaOf = (group: number, kind: number, index: number) => Area | null;
 
 /**
  * connecting, connected; silent: nothing comes; waiting: for the next try, after `seconds`; ended: all that is wanted is
@@ -31,12 +31,14 @@ export type AreaOf = (header: Uint8Array, kind: number, index: number) => Area |
 export type State = "connecting" | "connected" | "silent" | "waiting" | "ended" | "closed";
 
 export interface Events {
+  /** The sender has answered: of so many streams that it has, these are told of at once. Before anything of them. */
+  glance: { groups: readonly number[]; count: number };
   /** `text` says it to a person. */
   state: { state: State; text: string; seconds: number };
   /** A stream has begun, or its name came; size in bytes of its file, once known. */
   stream: { group: number; header: Uint8Array; name: string; size: number | null };
-  /** A caption as text, from a sender that was asked for that; it is text and never HTML. */
-  caption: { group: number; text: string };
+  /** A caption as text, from a sender that was asked for that; it is text and never HTML. guessed: a program found it. */
+  caption: { group: number; text: string; guessed: boolean | null };
   /** A chunk came or grew: all its bytes from the start; complete: there are no more. `held`: it was here before. */
   chunk: { group: number; kind: number; index: number; payload: Uint8Array; complete: boolean; held: boolean };
   /** bytes: of the file, that are here; complete: all of them. */
@@ -83,7 +85,7 @@ type Listeners = { [Type in keyof Events]: Set<(event: Events[Type]) => void> };
 /** One sender's streams. `start` it once the listeners are there; `close` it when the page goes. */
 export class Session {
   private readonly listeners: Listeners = {
-    state: new Set(), stream: new Set(), caption: new Set(), chunk: new Set(), progress: new Set(), error: new Set(),
+    glance: new Set(), state: new Set(), stream: new Set(), caption: new Set(), chunk: new Set(), progress: new Set(), error: new Set(),
   };
   private readonly streams = new Map<number, StreamState>();
   private readonly captions = new Set<number>();
@@ -154,6 +156,11 @@ export class Session {
     return { packets: this.before.packets + packets, bytes: this.before.bytes + bytes, rate, loss };
   }
 
+  /** The chunks of a stream in the order of its file; none before that order came, with the residual. */
+  order(group: number): { kind: number; index: number }[] {
+    return (this.streams.get(group)?.order ?? []).flatMap(([, index]) => chunkOf(index) ?? []);
+  }
+
   /** Leave the sender and write down what is here. */
   async close(): Promise<void> {
     this.ending.abort();
@@ -200,7 +207,10 @@ export class Session {
       iceServers: iceServers ?? [],
     };
     try {
-      const glanced = (glances: readonly Glance[]) => glances.forEach((glance) => this.take(glance));
+      const glanced = (glances: readonly Glance[], count: number) => {
+        this.emit("glance", { groups: glances.map(({ group }) => group), count });
+        for (const glance of glances) this.take(glance);
+      };
       const channel = await (connect ?? connectWebRtc)(where, glanced, this.ending.signal);
       return new ConnectError(await this.receive(channel));
     } catch (error) {
@@ -322,7 +332,7 @@ export class Session {
     }
     if (glance.caption !== null && !this.captions.has(glance.group)) {
       this.captions.add(glance.group);
-      this.emit("caption", { group: glance.group, text: glance.caption });
+      this.emit("caption", { group: glance.group, text: glance.caption, guessed: glance.guessed });
     }
     for (const item of glance.items) this.keep(glance.group, { ...item, complete: true });
   }
@@ -375,7 +385,7 @@ export class Session {
     for (const [cls, index] of stream.order) {
       const chunk = chunkOf(index);
       if (chunk === null || stream.items.get(`${cls}/${index}`)?.complete) continue;
-      const area = this.options.areaOf(stream.header, chunk.kind, chunk.index);
+      const area = this.options.areaOf(group, chunk.kind, chunk.index);
       if (area !== null && overlap(area, wanted)) yield [cls, index];
     }
   }

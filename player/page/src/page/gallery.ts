@@ -1,0 +1,68 @@
+// Many pictures: each with its thumbnail, its caption and its name; a click opens it.
+
+import { Kind } from "../container";
+import type { LayerCast } from "../element";
+import type { Arrivals } from "./arrivals";
+import { byId, bytesText, make, put } from "./dom";
+
+interface Card {
+  readonly button: HTMLButtonElement;
+  readonly picture: LayerCast;
+  readonly caption: HTMLElement;
+  readonly about: HTMLElement;
+  shown: boolean;
+}
+
+export class Gallery {
+  private readonly section = byId("gallery");
+  private readonly list = byId("cards");
+  private readonly cards = new Map<number, Card>();
+
+  constructor(
+    private readonly weights: string,
+    private readonly chosen: (group: number) => void,
+  ) {}
+
+  /** Shows these, or nothing; where it is not seen, no thumbnail is decoded for it. */
+  show(streams: Iterable<Arrivals> | null): void {
+    this.section.hidden = streams === null;
+    for (const arrivals of streams ?? []) this.update(arrivals);
+  }
+
+  /** Something of a picture is new. */
+  update(arrivals: Arrivals): void {
+    if (this.section.hidden) return;
+    const card = this.cardOf(arrivals.group);
+    put(card.caption, arrivals.caption ?? (arrivals.name || "a picture"));
+    const state = arrivals.complete ? "complete" : arrivals.size === null ? "" : bytesText(arrivals.size);
+    put(card.about, [arrivals.caption === null ? "" : arrivals.name, state].filter(Boolean).join(" · "));
+    const payload = card.shown ? null : arrivals.payload(Kind.LATENT, 0);
+    if (!payload) return;
+    card.shown = true;
+    card.picture.thumbnail(arrivals.header, payload);
+    card.picture.style.aspectRatio = `${arrivals.header.width} / ${arrivals.header.height}`;
+  }
+
+  focus(group: number): void {
+    this.cards.get(group)?.button.focus();
+  }
+
+  private cardOf(group: number): Card {
+    let card = this.cards.get(group);
+    if (card) return card;
+    const [item, button] = [make("li", ""), make("button", "card")];
+    const picture = document.createElement("layer-cast") as LayerCast;
+    picture.setAttribute("weights", this.weights);
+    picture.setAttribute("alt", ""); // the caption stands beside it
+    const holder = make("span", "holder");
+    holder.append(picture);
+    const [caption, about] = [make("span", "caption"), make("span", "about")];
+    button.type = "button";
+    button.append(holder, caption, about);
+    button.addEventListener("click", () => this.chosen(group));
+    item.append(button);
+    this.list.append(item);
+    this.cards.set(group, (card = { button, picture, caption, about, shown: false }));
+    return card;
+  }
+}

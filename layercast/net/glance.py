@@ -5,7 +5,8 @@ they are on its screen before the channel is open. The channel then sends none o
      "streams": [{"group", "name", "size", "header", "caption", "guessed", "items": [[class, index, payload], ...]}]}
 
 Header and payloads are base64. `caption` is the caption as text, for a page that lacks the caption model yet and says
-so (`?caption=text`); guessed: a program found it. `count`: of all streams, told here or not. Of sealed streams nothing is told but `sealed`, for a page cannot open them.
+so (`?caption=text`); `guessed`: a program found it. `count`: of all streams, told of here or not. Of sealed streams
+nothing is told but `sealed`, for a page cannot open them.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ from pathlib import Path
 import click
 from aiohttp import web
 
-from tests.browser.test_page import CHROMIUM, FLAGS, PAGE, ROOT
+from tests.browser.chromium import CHROMIUM, browsing
+from tests.browser.test_page import PAGE, ROOT
 
 
 async def measure(data: bytes, profile: str) -> list[tuple[str, str]]:
@@ -45,16 +46,11 @@ async def measure(data: bytes, profile: str) -> list[tuple[str, str]]:
     runner = web.AppRunner(app, shutdown_timeout=1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    browser = await asyncio.create_subprocess_exec(
-        str(CHROMIUM), *FLAGS, f"--user-data-dir={profile}", f"http://127.0.0.1:{runner.addresses[0][1]}/",
-        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
     try:
-        async with asyncio.timeout(300):
+        async with asyncio.timeout(300), browsing(url, profile):
             return await done
     finally:
-        browser.kill()
-        await browser.wait()
         await runner.cleanup()
 
 

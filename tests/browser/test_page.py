@@ -8,7 +8,6 @@ import gzip
 import hashlib
 import json
 import os
-import shutil
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,15 +19,11 @@ from numpy.typing import NDArray
 
 from codec import Decoder, Kind, stream
 from codec.encoder import encode
+from tests.browser.chromium import CHROMIUM, browsing
 from tests.page.streams import CAPTIONS, SHAPES, arrivals, picture
 
 ROOT = Path(__file__).parents[2]
 PAGE = Path(__file__).parent / "page"
-CHROMIUM = shutil.which("chromium")
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update "
-    "--disable-sync"
-).split()
 POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; "
     "style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -169,16 +164,11 @@ async def show(profile: Path) -> Site:
     runner = web.AppRunner(site.app(), shutdown_timeout=1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    browser = await asyncio.create_subprocess_exec(
-        str(CHROMIUM), *FLAGS, f"--user-data-dir={profile}", f"http://127.0.0.1:{runner.addresses[0][1]}/",
-        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
     try:
-        async with asyncio.timeout(60 + 30 * len(site.streams)):
+        async with asyncio.timeout(60 + 30 * len(site.streams)), browsing(url, profile):
             await site.done
     finally:
-        browser.kill()
-        await browser.wait()
         await runner.cleanup()
     return site
 

@@ -2,21 +2,16 @@
 
 import asyncio
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+from tests.browser.chromium import CHROMIUM, browsing
 from transport.channels.signalling import Signalling
 from transport.channels.webrtc import WebRtcChannel, WebRtcConfig
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --allow-loopback-in-peer-connection"
-).split()
 TOKEN = "a token"
 PACKETS = 50
 PAGE = """<!doctype html><script>
@@ -70,12 +65,9 @@ def test_a_page_receives_packets(tmp_path: Path) -> None:
         runner = web.AppRunner(app)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        browser = await asyncio.create_subprocess_exec(
-            str(CHROMIUM), *FLAGS, f"--user-data-dir={tmp_path}", f"http://127.0.0.1:{runner.addresses[0][1]}/",
-            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(60), browsing(url, tmp_path, "--disable-quic"):
                 channel = await opened
                 came = asyncio.Event()
                 channel.wake = came.set
@@ -87,8 +79,6 @@ def test_a_page_receives_packets(tmp_path: Path) -> None:
                     await came.wait()
                 return found, first, await channel.wait_closed()
         finally:
-            browser.kill()
-            await browser.wait()
             await runner.cleanup()
 
     found, first, why = asyncio.run(story())

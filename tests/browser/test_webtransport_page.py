@@ -2,21 +2,16 @@
 
 import asyncio
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+from tests.browser.chromium import CHROMIUM, browsing
 from transport.channels import certificate, webtransport
 from transport.driver import Driver
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update "
-    "--disable-sync"
-).split()
 TOKEN = "a token"
 PACKETS = 50
 PAGE = """<!doctype html><script>
@@ -95,20 +90,15 @@ def test_a_page_exchanges_datagrams(tmp_path: Path) -> None:
         runner = web.AppRunner(app)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        browser = await asyncio.create_subprocess_exec(
-            str(CHROMIUM), *FLAGS, f"--user-data-dir={tmp_path}", f"http://127.0.0.1:{runner.addresses[0][1]}/",
-            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(60), browsing(url, tmp_path):
                 found = await result
                 assert found.get("failed") is None
                 driver = await drivers.get()
                 assert isinstance(driver.session, Answering)
                 return found, driver.session.got, await driver.wait_closed()
         finally:
-            browser.kill()
-            await browser.wait()
             await runner.cleanup()
             serving.close()
 

@@ -2,8 +2,9 @@
 // for those who do not see it. Decoding and painting happen in a worker.
 //
 // Attributes: src; weights, the folder of the files of weights (default: weights/ beside this module); alt, instead of
-// the caption; upto="latent": stops where the residual begins, "shown": where the picture is shown at half its size or
-// less, else fetches all. Events: layercast-size, layercast-caption, layercast-progress (detail: bytes, total, exact), load, error.
+// the caption; upto: "shown" (default) stops where the residual begins if the picture is shown at half its size or less,
+// "latent" does so in any case, "residual" fetches all. Events: layercast-size, layercast-caption, layercast-preview,
+// layercast-progress (detail: bytes, total, exact), layercast-moment, load, error.
 
 import type { Chunk, Header } from "./container";
 import type { ChunkArea, Picture } from "./decoder";
@@ -48,9 +49,19 @@ let sheet: CSSStyleSheet | undefined;
 function style(): CSSStyleSheet {
   if (!sheet) {
     sheet = new CSSStyleSheet(); // no inline style: a strict content-security policy allows this
-    sheet.replaceSync(":host { display: inline-block } :host([hidden]) { display: none } canvas { display: block; width: 100%; height: auto }");
+    sheet.replaceSync(
+      ":host { display: inline-block; max-width: 100% } :host([hidden]) { display: none } " +
+        "canvas { display: block; width: 100%; height: 100%; object-fit: contain }",
+    );
   }
   return sheet;
+}
+
+/** The picture's own size, unless the page says something else: its place is kept before it is painted. */
+function sizeStyle(width: number, height: number): CSSStyleSheet {
+  const own = new CSSStyleSheet();
+  own.replaceSync(`:host { width: ${width}px; aspect-ratio: ${width} / ${height} }`);
+  return own;
 }
 
 /** The element. */
@@ -62,6 +73,8 @@ export class LayerCast extends HTMLElement {
   #verified: boolean | null = null;
   #progress: Progress = { bytes: 0, total: null, exact: 0 };
   #size = { width: 0, height: 0 };
+  #fetches = false; // from src
+  #described = false; // the role is ours
   #questions = new Map<number, (answer: Answers[Question] | null) => void>();
 
   constructor() {
@@ -137,7 +150,8 @@ export class LayerCast extends HTMLElement {
     switch (told.tell) {
       case "size":
         this.#size = { width: told.width, height: told.height };
-        if (this.#upto() === "shown") ask({ ask: "upto", id: this.#id, upto: this.#isSmall() ? "latent" : "residual" });
+        this.#root.adoptedStyleSheets = [style(), sizeStyle(told.width, told.height)];
+        if (this.#fetches && this.#upto() === "shown") ask({ ask: "upto", id: this.#id, upto: this.#isSmall() ? "latent" : "residual" });
         this.#send("layercast-size", this.#size);
         break;
       case "caption":
@@ -198,6 +212,7 @@ export class LayerCast extends HTMLElement {
     const source = this.getAttribute("src");
     if (!source) return this.#close();
     const opened = this.#start();
+    this.#fetches = true;
     ask({ ask: "fetch", url: new URL(source, document.baseURI).href, upto: this.#upto(), ...opened }, [opened.canvas]);
   }
 
@@ -220,6 +235,7 @@ export class LayerCast extends HTMLElement {
     for (const resolve of this.#questions.values()) resolve(null);
     this.#questions.clear();
     this.#id = 0;
+    this.#fetches = false;
     this.#caption = null;
     this.#verified = null;
     this.#size = { width: 0, height: 0 };
@@ -237,7 +253,7 @@ export class LayerCast extends HTMLElement {
 
   #upto(): Layer {
     const upto = this.getAttribute("upto");
-    return upto === "latent" || upto === "shown" ? upto : "residual";
+    return upto === "latent" || upto === "residual" ? upto : "shown";
   }
 
   /** Whether the picture is shown at half its size or less: its residual would not be seen. */
@@ -248,8 +264,11 @@ export class LayerCast extends HTMLElement {
 
   /** Text, never HTML. */
   #describe(): void {
-    if (!this.hasAttribute("role")) this.setAttribute("role", "img");
-    this.setAttribute("aria-label", this.getAttribute("alt") ?? this.#caption ?? "a picture that is still arriving");
+    const text = this.getAttribute("alt") ?? this.#caption ?? "a picture that is still arriving";
+    this.#described ||= !this.hasAttribute("role");
+    if (this.#described) this.setAttribute("role", text ? "img" : "presentation");
+    if (text) this.setAttribute("aria-label", text);
+    else this.removeAttribute("aria-label");
   }
 
   #busy(busy: boolean): void {

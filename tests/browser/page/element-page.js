@@ -44,6 +44,7 @@ async function show({ name, moments, opaque }) {
   });
   element.setAttribute("src", `/streams/${name}`);
   element.setAttribute("weights", "/weights");
+  element.setAttribute("upto", "residual");
   document.querySelector("main").replaceChildren(element);
   await ended;
   await looking;

@@ -9,6 +9,7 @@ worker.terminate();
 await import("/bundle/element.js");
 const element = document.createElement("layer-cast");
 element.setAttribute("weights", "/weights");
+element.setAttribute("upto", "residual");
 element.setAttribute("src", "/stream");
 const start = performance.now();
 let first;

@@ -5,7 +5,11 @@ import type { LayerCast } from "../element";
 import type { Arrivals } from "./arrivals";
 import { byId, bytesText, make, put } from "./dom";
 
+const ORDER = new Intl.Collator(undefined, { numeric: true });
+
 interface Card {
+  name: string | null; // by which it has its place in the list
+  readonly item: HTMLElement;
   readonly button: HTMLButtonElement;
   readonly picture: LayerCast;
   readonly caption: HTMLElement;
@@ -33,6 +37,7 @@ export class Gallery {
   update(arrivals: Arrivals): void {
     if (this.section.hidden) return;
     const card = this.cardOf(arrivals.group);
+    if (card.name !== arrivals.name) this.place(card, arrivals.name);
     put(card.caption, arrivals.caption ?? (arrivals.name || "a picture"));
     const state = arrivals.complete ? "complete" : arrivals.size === null ? "" : bytesText(arrivals.size);
     put(card.about, [arrivals.caption === null ? "" : arrivals.name, state].filter(Boolean).join(" · "));
@@ -61,8 +66,16 @@ export class Gallery {
     button.append(holder, caption, about);
     button.addEventListener("click", () => this.chosen(group));
     item.append(button);
-    this.list.append(item);
-    this.cards.set(group, (card = { button, picture, caption, about, shown: false }));
+    this.cards.set(group, (card = { name: null, item, button, picture, caption, about, shown: false }));
     return card;
+  }
+
+  /** By name, numbers by their value: a camera's series is in the order in which it was taken. */
+  private place(card: Card, name: string): void {
+    card.name = name;
+    const others = [...this.cards.values()].filter((other) => other !== card && other.name !== null);
+    const later = others.filter((other) => ORDER.compare(other.name!, name) > 0);
+    const next = later.sort((one, other) => ORDER.compare(one.name!, other.name!))[0];
+    this.list.insertBefore(card.item, next?.item ?? null);
   }
 }

@@ -4,6 +4,7 @@
 // Behind the # of its address: token=...&name=...
 
 import "../element";
+import type { State } from "../transport/session";
 import { Arrivals } from "./arrivals";
 import { BodySource } from "./body_source";
 import { byId, put, say } from "./dom";
@@ -21,6 +22,7 @@ const patience = src === null ? new Patience(weights) : null;
 const gallery = new Gallery(weights, (group) => choose(group));
 const viewer: Viewer = new Viewer(weights, source);
 let served: { readonly groups: readonly number[]; readonly count: number } | null = null; // as the sender said
+let state: State = "connecting";
 let byPerson = kept() !== undefined; // a person has chosen what is looked at
 
 /** Where the server has them: it writes that into the page; beside the page where nobody did. */
@@ -56,6 +58,7 @@ function choose(group: number): void {
   byPerson = true;
   history.pushState({ group }, "", location.href);
   open(group);
+  arrange();
   byId("name").focus();
 }
 
@@ -113,11 +116,18 @@ addEventListener("popstate", () => {
   if (before !== null && viewer.group === null) gallery.focus(before);
 });
 
-source.on("state", ({ state, text }) => {
-  tell(text, state === "waiting" || state === "silent" || state === "closed");
-  patience?.state(state);
-  viewer.setState(state);
-  if (state === "ended") keepPage();
+function setState(now: State, text: string): void {
+  state = now;
+  tell(text, now === "waiting" || now === "silent" || now === "closed");
+  patience?.state(now);
+  viewer.setState(now);
+}
+
+source.on("state", (now) => {
+  setState(now.state, now.text);
+  if (state !== "ended") return;
+  keepPage();
+  if ((patience?.hasWeights ?? true) && !viewer.isStopped) viewer.finish();
 });
 source.on("error", ({ text }) => tell(text, true));
 source.on("glance", (glance) => {
@@ -152,6 +162,7 @@ source.on("chunk", ({ group, kind, index, payload, complete }) => {
   gallery.update(arrivals);
   if (viewer.group !== group) return;
   viewer.push(chunk);
+  if (state === "ended" && !viewer.isStopped) setState("connected", "arriving"); // that end was of an earlier wish
   patience?.arrived(arrivals);
 });
 source.on("progress", ({ group, bytes, size, complete }) => {

@@ -27,6 +27,7 @@ export class Viewer {
   private arrivals: Arrivals | null = null;
   private picture: LayerCast | null = null;
   private stopped = false;
+  private finished = false;
   private state: State = "connecting";
   private exact = 0;
   private verified: boolean | null = null;
@@ -80,7 +81,7 @@ export class Viewer {
     this.rename();
     this.tellCaption();
     for (const chunk of arrivals.chunks()) if (this.isDecoded(chunk.kind)) picture.push(chunk);
-    if (arrivals.complete) picture.finish();
+    if (arrivals.complete) this.finish();
     this.timeline.open(arrivals);
     this.timer = setInterval(() => this.refresh(), TICK);
     this.refresh();
@@ -90,7 +91,7 @@ export class Viewer {
     clearInterval(this.timer);
     this.picture?.remove();
     this.picture = this.arrivals = this.places = null;
-    this.stopped = false;
+    this.stopped = this.finished = false;
     this.exact = 0;
     this.verified = null;
     this.problem = null;
@@ -103,14 +104,17 @@ export class Viewer {
   /** A chunk of this picture came. */
   push(chunk: Parameters<LayerCast["push"]>[0]): void {
     if (this.isDecoded(chunk.kind)) this.picture?.push(chunk);
+    this.finished = false;
     const layer = layerOf(chunk);
     const text = MILESTONES[layer];
     if (text) this.milestone(layer, text);
   }
 
-  /** All of it is here. */
+  /** All of it is here, or all that the sender has: a stream may itself have been cut. */
   finish(): void {
+    this.finished = true;
     this.picture?.finish();
+    this.refresh();
   }
 
   /** Its name or its size came. */
@@ -207,14 +211,15 @@ export class Viewer {
     if (!arrivals) return;
     this.timeline.update();
     const { rate, packets, loss, eta } = this.source.figures(arrivals.group);
-    const moving = !arrivals.complete && !this.stopped && !QUIET.has(this.state);
+    const moving = !this.finished && !this.stopped && !QUIET.has(this.state);
     const size = arrivals.size === null ? "" : ` of ${bytesText(arrivals.size)}`;
-    put(byId("bytes"), `${bytesText(arrivals.bytes)}${arrivals.complete ? ", all of it" : size}`);
+    const all = arrivals.complete ? ", all of it" : ", all that the sender has";
+    put(byId("bytes"), `${bytesText(arrivals.bytes)}${this.finished ? all : size}`);
     put(byId("rate"), moving && rate !== null ? `${((8 * rate) / 1000).toFixed(1)} kbit/s` : "–");
     put(byId("loss"), loss === null ? "–" : `${(100 * loss).toFixed(1)}%${packets ? ` of ${packets} packets` : ""}`);
     put(byId("eta"), moving && eta !== null ? `about ${secondsText(eta)}` : "–");
     put(byId("truth"), this.truth(arrivals));
-    const asks = this.source.canAsk && !arrivals.complete;
+    const asks = this.source.canAsk && !this.finished;
     this.ask.hidden = !asks;
     put(this.ask, this.stopped ? "Go to lossless" : "Stop here");
     this.chooser.enable(asks);

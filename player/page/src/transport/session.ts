@@ -125,6 +125,7 @@ export class Session {
   want(upto: number, group: number | null = null): void {
     if (group === null) this.level = upto;
     else this.levels.set(group, upto);
+    if (this.ended && this.receiver !== null) this.tell("connected", "connected");
     this.ended = false;
     this.receiver?.want(upto, group, group === null ? [] : this.chosen(group));
     this.turn();
@@ -321,6 +322,7 @@ export class Session {
       for (const item of items) stream.put(item);
       this.announce(stream);
       for (const item of stream.items.values()) this.show(stream, item, true);
+      this.progress(stream); // last: whoever hears that it is complete has heard of all of it
     }
   }
 
@@ -347,6 +349,7 @@ export class Session {
     this.store.begin(group, this.topic, header);
     this.announce(stream);
     for (const item of stream.items.values()) this.show(stream, item, false);
+    if (stream.items.size > 0) this.progress(stream);
     return stream;
   }
 
@@ -361,6 +364,7 @@ export class Session {
       this.receiver?.want(this.levels.get(group)!, group, this.chosen(group));
     }
     this.show(stream, item, false);
+    this.progress(stream);
     if (stream.complete) this.receiver?.close(group);
   }
 
@@ -370,12 +374,15 @@ export class Session {
 
   /** Tell of an item that came or was here from before (held); nothing before the header, without which it says little. */
   private show(stream: StreamState, item: HeldItem, held: boolean): void {
-    const { group, header, bytes, fileSize: size, complete } = stream;
+    const { group, header } = stream;
     if (header.length === 0) return;
     if (!held) this.store.put(group, item);
     const chunk = chunkOf(item.index);
     if (chunk !== null) this.emit("chunk", { group, ...chunk, payload: item.payload, complete: item.complete, held });
-    this.emit("progress", { group, bytes, size, complete });
+  }
+
+  private progress({ group, header, bytes, fileSize: size, complete }: StreamState): void {
+    if (header.length > 0) this.emit("progress", { group, bytes, size, complete });
   }
 
   /** The items of a stream that can change a pixel of the area that is wanted first, and are not here. */

@@ -363,7 +363,7 @@ print((numpy.asarray(Image.open(sys.argv[1])) == layercast.decode(open(sys.argv[
     const own = await site(data, { player, parts: [600, 4000, 60_000, Infinity] });
     const page = await visit(context, `${own.url}?src=photo.lcast&token=a%26b`);
     await until(page, "document.querySelector('#frame layer-cast')?.progress.bytes > 300");
-    assert.equal(await page.innerText("#caption"), CAPTION);
+    await until(page, `document.getElementById("caption").textContent === ${JSON.stringify(CAPTION)}`);
     assert.deepEqual([await page.innerText("#name"), await page.innerText("#eta")], ["rocket", "about 7.0 s"]);
     assert.deepEqual([await page.innerText("#rate"), await page.innerText("#loss")], ["10.0 kbit/s", "25.0%"]);
     own.more();

@@ -30,6 +30,11 @@ async function visit(context, url) {
     new PerformanceObserver(note).observe({ type: "longtask", buffered: true });
   });
   await page.goto(url);
+  await page.evaluate(() => {
+    const state = document.getElementById("state");
+    globalThis.states = [state.textContent];
+    new MutationObserver(() => globalThis.states.push(state.textContent)).observe(state, { childList: true, characterData: true });
+  });
   return page;
 }
 
@@ -297,8 +302,8 @@ print((numpy.asarray(Image.open(sys.argv[1])) == layercast.decode(open(sys.argv[
     const here = "document.querySelector('#frame layer-cast')?.progress.bytes";
     await until(page, `${here} > 20000`);
     await ended(first.child);
-    await until(page, "/what came is kept, the next try in/.test(document.getElementById('state').textContent)", 40);
-    const killed = await page.innerText("#state");
+    await until(page, "states.some((text) => text.includes('what came is kept, the next try in'))", 40);
+    const killed = await page.evaluate("states.find((text) => text.includes('what came is kept, the next try in'))");
     await isAccessible(page, "without its sender");
     const second = await serve(arguments_, first.port);
     await until(page, `${here} > 90000`);
@@ -381,7 +386,8 @@ print((numpy.asarray(Image.open(sys.argv[1])) == layercast.decode(open(sys.argv[
     assert.deepEqual(others, [{ stop: true }, { lossless: true }]);
     assert.ok(own.asked.filter((url) => /photo|play.json|want/.test(url)).every((url) => url.includes("token=a%26b")));
     own.breakOff();
-    await until(page, "/broken off/.test(document.getElementById('state').textContent)");
+    await until(page, "states.some((text) => text.includes('broken off'))");
+    own.more();
     own.more();
     await until(page, verified);
     assert.deepEqual(readFileSync(await saved(page, "#save-lcast")), data);

@@ -200,6 +200,8 @@ class Signalling:
         described = JSON if self._wants_json(request) else SDP
         response = web.Response(status=status, text=text, content_type=described if status == 201 else "text/plain")
         response.headers[hdrs.CACHE_CONTROL] = "no-store"
+        if described == JSON:
+            response.enable_compression()  # for pages, of which every one takes that
         if status == 401:
             response.headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
         origin = request.headers.get(hdrs.ORIGIN)

@@ -53,6 +53,7 @@ export type Connect = (
 
 const SEALED = "what is served is sealed, which a page cannot open; `layercast receive --seal` can";
 const GATHERING = 1_000;
+const GATHERING_OWN = 50; // without servers to ask: browsers hide our own addresses, and the sender sees ours anyway
 const ANSWER = 30_000;
 const OPENING = 45_000;
 
@@ -67,7 +68,7 @@ export const connectWebRtc: Connect = async (where, glanced, signal) => {
     const opened = opening(peer, data);
     opened.catch(() => undefined); // it is awaited below, if it comes to that
     await peer.setLocalDescription(await peer.createOffer());
-    await gathered(peer);
+    await gathered(peer, where.iceServers.length > 0 ? GATHERING : GATHERING_OWN);
     const answer = await exchange(where, shortened(peer.localDescription!.sdp), signal);
     glanced(answer.glances, answer.count);
     await peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });
@@ -82,10 +83,11 @@ export const connectWebRtc: Connect = async (where, glanced, signal) => {
   }
 };
 
-/** An offer without what the sender leaves out anyway: names that only this machine's network can resolve, TCP. */
+/** An offer without what says nothing to a sender of data alone, names that only this machine can resolve and TCP. */
 export function shortened(sdp: string): string {
   const useless = (line: string) =>
-    line.startsWith("a=candidate:") && (line.includes(".local ") || / tcp /i.test(line));
+    /^a=(extmap-allow-mixed|msid-semantic|ice-options)/.test(line) ||
+    (line.startsWith("a=candidate:") && (line.includes(".local ") || / tcp /i.test(line)));
   return sdp.split("\r\n").filter((line) => !useless(line)).join("\r\n");
 }
 
@@ -144,7 +146,7 @@ async function exchange(
   const both = AbortSignal.any([signal, AbortSignal.timeout(ANSWER)]);
   let answer: Response;
   try {
-    answer = await fetch(url, { method: "POST", headers, body: offer, signal: both, redirect: "error", cache: "no-store" });
+    answer = await fetch(url, { method: "POST", headers, body: offer, signal: both, redirect: "error" });
   } catch {
     throw new ConnectError("the sender cannot be reached");
   }
@@ -164,11 +166,11 @@ async function reason(answer: Response): Promise<string> {
   return (await answer.text().catch(() => "")).slice(0, 100) || "no reason given";
 }
 
-function gathered(peer: RTCPeerConnection): Promise<void> {
+function gathered(peer: RTCPeerConnection, patience: number): Promise<void> {
   return new Promise((resolve) => {
     const done = () => peer.iceGatheringState === "complete" && resolve();
     peer.addEventListener("icegatheringstatechange", done);
-    setTimeout(resolve, GATHERING);
+    setTimeout(resolve, patience);
     done();
   });
 }

@@ -115,6 +115,7 @@ page-fuzz: page $(STREAMS)
 page-browser: $(READY) $(PAGE_READY)
 	@LAYERCAST_STREAMS=20 $(RUN) $(BIN)/python -m pytest tests/browser/test_page.py $(ARGS)
 	@node tests/page/browser.mjs
+	@node tests/page/visit.mjs
 	@$(BIN)/python -m tests.page.thin
 
 wheel: $(READY)

@@ -31,7 +31,7 @@ async function visit(context, url) {
   });
   await page.goto(url);
   await page.evaluate(() => {
-    const state = document.getElementById("state");
+    const state = document.getElementById("state") ?? document.createElement("p");
     globalThis.states = [state.textContent];
     new MutationObserver(() => globalThis.states.push(state.textContent)).observe(state, { childList: true, characterData: true });
   });
@@ -395,6 +395,34 @@ print((numpy.asarray(Image.open(sys.argv[1])) == layercast.decode(open(sys.argv[
     const elsewhere = await visit(context, `${own.url.replace(String(own.port), "1")}`).catch(() => null);
     assert.equal(elsewhere, null);
   },
+
+  async "the element on any web server: a small request, and no more than its size shows"(context) {
+    const { data } = stream();
+    const texts = [];
+    for (const ranges of [true, false]) {
+      const own = await site(data, { ranges });
+      for (const [width, whole] of [["200px", false], ["640px", true]]) {
+        const page = await visit(context, `${own.url}element.html`);
+        const end = await page.evaluate(async (width) => {
+          const element = document.createElement("layer-cast");
+          const ended = new Promise((done) => element.addEventListener("load", done));
+          element.style.width = width;
+          element.setAttribute("src", "photo.lcast");
+          document.body.replaceChildren(element);
+          await ended;
+          return { verified: element.verified, text: element.ariaLabel, height: element.clientHeight, ...element.progress };
+        }, width);
+        assert.equal(end.verified, whole ? true : null);
+        assert.deepEqual([end.text, end.height], [CAPTION, Math.round((427 / 640) * parseInt(width))]);
+        if (ranges && !whole) assert.ok(own.ranges[0][1] <= 4096 && own.ranges.at(-1)[1] <= 3 * 4096, own.ranges.join("; "));
+        if (ranges && !whole) texts.push(`shown at ${width}: ${own.ranges.length} requests, ${own.ranges.at(-1)[1]} of ${data.length} B`);
+        own.ranges.length = 0;
+        await page.close();
+      }
+      own.close();
+    }
+    return texts.join("; ");
+  },
 };
 
 /** Rate arguments with which all of a stream takes so many seconds. */
@@ -433,8 +461,9 @@ async function site(data, { player = null, parts = [Infinity], ranges = true } =
       return response.end();
     }
     if (name === "photo.lcast") return giveFile(request, response);
-    if (name.startsWith("weights/")) return response.end(readFileSync(join(ROOT, "codec", name.replace(/\.gz$/, ""))));
-    const path = join(dist, name);
+    if (/^(bundle\/)?weights\//.test(name)) return response.end(readFileSync(join(ROOT, "codec", name.replace(/^bundle\/|\.gz$/g, ""))));
+    if (name === "element.html") return response.end(`<!doctype html><html lang="en"><script type="module" src="bundle/element.js"></script>`);
+    const path = name.startsWith("bundle/") ? join(ROOT, "player/page", name) : join(dist, name);
     if (!existsSync(path)) return response.writeHead(404).end();
     response.writeHead(200, { "Content-Type": types[name.split(".").at(-1)] ?? "text/plain" }).end(readFileSync(path));
   });

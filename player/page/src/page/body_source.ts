@@ -1,7 +1,7 @@
 // A stream that the page's own server gives as the body of a file, which may still be growing while it is read.
 //
 //   GET src                    the stream; broken off, it is gone on with by a range request
-//   GET play.json              {"name", "wants", "bytes", "rate", "loss", "eta"}, where there is a player behind it
+//   GET play.json              {"name", "wants", "bytes", "rate", "loss", "eta", "state", "text"}, where there is a player
 //   POST want                  {"region": [x, y, w, h]} (shares), {"stop": true} or {"lossless": true}, if "wants" says so
 //
 // All with the query of the page's own address but `src`.
@@ -13,6 +13,7 @@ const GROUP = 0;
 const LOOK_AFTER = 1_000; // ms between two looks at play.json
 const PAUSES = [1, 2, 4, 8]; // s before the next try
 const RATE_SECONDS = 5;
+const STATES = ["connecting", "connected", "silent", "stopped", "waiting"] as const; // of a player; "ended" its file says
 
 interface PlayState {
   readonly name?: unknown;
@@ -21,6 +22,8 @@ interface PlayState {
   readonly rate?: unknown;
   readonly loss?: unknown;
   readonly eta?: unknown;
+  readonly state?: unknown;
+  readonly text?: unknown;
 }
 
 type Listeners = { [Type in keyof SourceEvents]?: ((event: SourceEvents[Type]) => void)[] };
@@ -36,6 +39,8 @@ export class BodySource implements Source {
   private size: number | null = null;
   private head: number[] = [];
   private begun = false;
+  private whole = false;
+  private said: (typeof STATES)[number] | null = null;
   private arrivals: { at: number; bytes: number }[] = [];
 
   /** Throws an Error, for people, if `src` is not of this page's own server. */
@@ -85,7 +90,7 @@ export class BodySource implements Source {
     const { rate, loss, eta } = this.known ?? {};
     const own = this.rate();
     const left = this.size !== null && this.size > this.bytes && own > 0 ? (this.size - this.bytes) / own : null;
-    return { rate: number(rate) ?? own, packets: null, loss: number(loss), eta: number(eta) ?? left };
+    return { rate: this.whole ? null : (number(rate) ?? own), packets: null, loss: number(loss), eta: number(eta) ?? left };
   }
 
   async close(): Promise<void> {
@@ -168,6 +173,7 @@ export class BodySource implements Source {
     const rest = this.reader.rest();
     if (rest) this.tell(rest);
     this.size = this.bytes;
+    this.whole = true;
     this.progress(true);
     this.emit("state", { state: "ended", text: "all is here", seconds: 0 });
   }
@@ -181,9 +187,19 @@ export class BodySource implements Source {
     try {
       const answer = await fetch(this.beside("play.json"), { cache: "no-store", signal: this.ending.signal });
       if (answer.ok) this.known = (await answer.json()) as PlayState;
+      this.tellState();
     } catch {
       // there is no player behind this page, or it has gone
     }
+  }
+
+  /** How the player's own sender is doing, while the picture is not here. */
+  private tellState(): void {
+    const { state, text } = this.known ?? {};
+    const known = STATES.find((each) => each === state);
+    if (this.whole || !known || known === this.said || typeof text !== "string") return;
+    this.said = known;
+    this.emit("state", { state: known === "stopped" ? "ended" : known, text, seconds: 0 });
   }
 
   private rate(): number {

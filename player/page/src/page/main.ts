@@ -3,7 +3,8 @@
 //
 // Behind the # of its address: token=...&name=...
 
-import "../element";
+import { Kind } from "../container";
+import { LayerCast } from "../element";
 import type { State } from "../transport/session";
 import { Arrivals } from "./arrivals";
 import { BodySource } from "./body_source";
@@ -22,6 +23,8 @@ const patience = src === null ? new Patience(weights) : null;
 const gallery = new Gallery(weights, (group) => choose(group));
 const viewer: Viewer = new Viewer(weights, source);
 let served: { readonly groups: readonly number[]; readonly count: number } | null = null; // as the sender said
+let hasPreview = false;
+let pending = false; // what is looked at has not been asked for yet
 let state: State = "connecting";
 let byPerson = kept() !== undefined; // a person has chosen what is looked at
 
@@ -67,9 +70,29 @@ function open(group: number): void {
   if (!arrivals || viewer.group === group) return;
   leave();
   if (!arrivals.complete && patience && !patience.hasWeights) patience.begin();
-  source.open(group, patience?.hasWeights ?? true);
   gallery.show(null);
   viewer.open(arrivals);
+  pending = true;
+  askForMore();
+}
+
+/** Asks for what is looked at. At a first visit not before its thumbnail is shown: its decoder needs the link first. */
+function askForMore(): void {
+  const { group } = viewer;
+  if (!pending || group === null) return;
+  const isReady = patience?.hasWeights ?? true;
+  const hasThumbnail = streams.get(group)!.payload(Kind.LATENT, 0) !== null;
+  if (!isReady && !hasPreview && (hasThumbnail || state !== "connected")) return;
+  pending = false;
+  source.open(group, isReady);
+}
+
+document.addEventListener("layercast-preview", previewed, true); // of whichever picture
+document.addEventListener("error", ({ target }) => target instanceof LayerCast && previewed(), true); // it never comes
+
+function previewed(): void {
+  hasPreview = true;
+  askForMore();
 }
 
 function leave(): void {
@@ -121,6 +144,7 @@ function setState(now: State, text: string): void {
   tell(text, now === "waiting" || now === "silent" || now === "closed");
   patience?.state(now);
   viewer.setState(now);
+  askForMore();
 }
 
 source.on("state", (now) => {
@@ -177,6 +201,7 @@ source.on("progress", ({ group, bytes, size, complete }) => {
 if (patience) {
   patience.onfetching = (text) => put(byId("fetching"), text);
   patience.onready = () => {
+    pending = false;
     if (viewer.group !== null && !viewer.isStopped) source.open(viewer.group, true);
   };
 }

@@ -1,8 +1,9 @@
-"""What the page shows when, over a link of 10 kbit/s and 0.1 s of round trip: Chromium in one namespace, `layercast serve
---page` in another. `python -m tests.page.thin --help`; needs Linux, root, node, Chromium and what `make page` builds.
+"""What the page shows when, over a link of 10 kbit/s and 0.1 s of round trip: Chromium in one namespace, `layercast
+serve --page` in another. `python -m tests.page.thin --help`; needs Linux, root, node, Chromium and what `make page`
+builds.
 
-Three visits: the very first, with nothing in the browser's cache; one over a fast link, which fills it; and one with all
-of it there.
+Three visits: the very first, with nothing in the browser's cache; one over a fast link, which fills it; and one with
+all of it there.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def pin_of_server() -> str:
 @click.option("--rate", default=10_000.0, show_default=True, help="Bit/s of the thin link.")
 @click.option("--https", is_flag=True, help="Over HTTPS, the certificate trusted.")
 @click.option("--first/--no-first", default=True, help="Also the very first visit over the thin link.")
-@click.option("--shots", type=click.Path(file_okay=False, path_type=Path), help="Folder for what is seen after 1, 5, 20, 60 s.")
+@click.option("--shots", type=click.Path(file_okay=False, path_type=Path), help="Folder for pictures after 1 to 60 s.")
 def main(rate: float, https: bool, first: bool, shots: Path | None) -> None:
     """Prints seconds after the click."""
     with tempfile.TemporaryDirectory() as temporary:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 WAYS: Final = ("auto", "kitty", "sixel", "blocks", "shades")
 STEP = 0.25
 """Seconds between two pictures, at least."""
+LOOK = 1.0
+"""Seconds between two looks at the link while nothing comes."""
 _TEXT = 3
 """Lines under the picture."""
 Draw = Callable[["Image.Image"], Any]
@@ -66,13 +68,13 @@ def drawing(way: str = "auto") -> Draw:
     return lambda image: made(image, width="auto", height="auto")
 
 
-def status(player: Player, growing: Growing) -> str:
-    """How far it has come, in a line."""
+def status(player: Player, growing: Growing, note: str = "") -> str:
+    """How far it has come, in a line; `note`: what else there is to say of the link."""
     of = f" of {size_text(growing.size)}" if growing.size is not None else ""
     layer = player.layers[-1] if player.layers else "nothing to see yet"
     truth = "every pixel exact, verified" if player.verified else layer
-    why = f" · {growing.failed}" if growing.failed else "" if growing.ended else f" · {_rate_text(growing.rate())}"
-    return f"{size_text(len(growing.data))}{of} · {truth}{why}"
+    why = growing.failed if growing.ended else note or _rate_text(growing.rate())
+    return " · ".join(part for part in (f"{size_text(len(growing.data))}{of}", truth, printable(why)) if part)
 
 
 def _rate_text(rate: float) -> str:
@@ -88,7 +90,7 @@ class Screen:
         self._height = 0
         self._before: Any = None
 
-    def show(self, player: Player, growing: Growing) -> None:
+    def show(self, player: Player, growing: Growing, note: str = "") -> None:
         """The picture as it is now."""
         from rich.control import Control
         from rich.segment import ControlType, Segments
@@ -102,7 +104,7 @@ class Screen:
         drawn = list(self._console.render(image, options))
         width = self._console.width - 1
         lines = Text(printable(player.caption or "")).wrap(self._console, width)[: _TEXT - 1]
-        lines.append(Text(status(player, growing)))
+        lines.append(Text(status(player, growing, note)))
         self._back()
         self._console.print(Segments(drawn), end="")
         for line in lines:
@@ -133,7 +135,7 @@ class Lines:
         self._layers: tuple[str, ...] = ()
         self._told: set[str] = set()
 
-    def show(self, player: Player, growing: Growing) -> None:
+    def show(self, player: Player, growing: Growing, note: str = "") -> None:
         """What is new."""
         player.picture(growing.seconds)
         if player.caption is not None:
@@ -141,6 +143,8 @@ class Lines:
         if player.layers != self._layers or growing.ended:
             self._layers = player.layers
             self._say(status(player, growing))
+        if note:
+            self._say(printable(note))
 
     def _say(self, text: str) -> None:
         if text not in self._told:
@@ -148,10 +152,19 @@ class Lines:
             self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-async def follow(growing: Growing, player: Player, screen: Screen | Lines) -> None:
-    """Shows what comes until the end. Raises FormatError for bytes that are no stream."""
-    async for data in growing.reads():
+async def follow(
+    growing: Growing, player: Player, screen: Screen | Lines, note: Callable[[], str] = lambda: ""
+) -> None:
+    """Shows what comes until the end. Raises FormatError for bytes that are no stream.
+
+    note: what there is to say of the link now, "" as long as all is well.
+    """
+    at, told = 0, ""
+    while (data := await growing.more(at, timeout=LOOK)) is not None:
+        at += len(data)
         player.feed(data, growing.seconds)
-        await asyncio.to_thread(screen.show, player, growing)
+        if data or note() != told:
+            told = note()
+            await asyncio.to_thread(screen.show, player, growing, told)
         await asyncio.sleep(STEP)
     await asyncio.to_thread(screen.show, player, growing)

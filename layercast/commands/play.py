@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from transport.seal import SealKey
 
 WAYS = ("auto", "kitty", "sixel", "blocks", "shades")
+PATIENCE = 5.0
+"""Seconds that the page waits for a picture's first bytes, name and size."""
 SECONDS = 20
 """A file's video takes so long where no rate is given."""
 
@@ -117,7 +119,7 @@ class _Make:
             if change.what == "others":
                 warn(str(self.url), "there are more pictures; this one came first. A name behind it chooses")
             elif change.shelf is not None and change.shelf.about is not None:
-                growing.name, growing.size = change.shelf.about.name, change.shelf.about.size
+                growing.describe(change.shelf.about.name, change.shelf.about.size)
 
         growing.name = self.url.name
         return Reception(
@@ -205,13 +207,13 @@ async def _show(growing: Growing, shown: _Shown, reception: Reception | None = N
         async for _ in growing.reads():
             pass
     elif shown.draw is not None:
-        await _draw(growing, shown.draw)
+        await _draw(growing, shown.draw, reception)
     else:
         await _serve(growing, shown, reception)
     return growing.failed or "complete"
 
 
-async def _draw(growing: Growing, way: str) -> None:
+async def _draw(growing: Growing, way: str, reception: Reception | None) -> None:
     from rich.console import Console
 
     from layercast.terminal import Lines, Screen, TerminalError, drawing, follow, is_terminal
@@ -223,27 +225,29 @@ async def _draw(growing: Growing, way: str) -> None:
     except TerminalError as error:
         raise Failure("--terminal", str(error)) from None
     with failing(growing.name):
-        await follow(growing, Player(), screen)
+        await follow(growing, Player(), screen, (lambda: "") if reception is None else reception.trouble)
 
 
 async def _serve(growing: Growing, shown: _Shown, reception: Reception | None) -> None:
-    """The page, until Ctrl-C; at once over where nothing comes at all."""
+    """The page, until Ctrl-C, as soon as something is there; where nothing comes at all there is none."""
     from layercast.net.page import Page, PageError
     from layercast.net.playing import Playing
 
     asks = reception.want if reception is not None and reception.asks else None
     try:
         playing = Playing(growing, Page(), asks, dict if reception is None else reception.facts)
+        await growing.described(PATIENCE)
+        if growing.failed and not growing.data:
+            return
         async with playing.serving(shown.port) as url:
             click.echo(f"open {url}" if shown.no_open else f"showing {url}", err=True)
             if not shown.no_open and not await asyncio.to_thread(webbrowser.open, url):
                 warn("play", "no browser could be opened; open that address yourself")
             async for _ in growing.reads():
                 pass
-            if growing.failed and growing.data:
+            if growing.failed:
                 warn(growing.name, f"{growing.failed}; what came is shown until Ctrl-C")
-            if growing.data:
-                await asyncio.Event().wait()
+            await asyncio.Event().wait()
     except PageError as error:
         raise Failure("play", str(error)) from None
     except OSError as error:

@@ -11,6 +11,7 @@ file byte for byte.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -99,18 +100,35 @@ class Growing:
         before = max((size for at, size in self.marks if at < now - _SPAN), default=0)
         return (len(self.data) - before) / max(min(now, _SPAN), TICK)
 
+    def describe(self, name: str, size: int) -> None:
+        """What the sender calls it, and the bytes of its file there."""
+        if (self.name, self.size) != (name, size):
+            self.name, self.size = name, size
+            self._wake()
+
+    async def described(self, timeout: float) -> None:
+        """Returns when its size is known, when it has ended, or after so many seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while not self.ended and (self.size is None or not self.data):
+                    await self._more.wait()
+
+    async def more(self, at: int, timeout: float | None = None) -> bytes | None:
+        """The bytes from `at` on, as soon as there are any; empty after so many seconds without; None at the end."""
+        try:
+            async with asyncio.timeout(timeout):
+                while at >= len(self.data) and not self.ended:
+                    await self._more.wait()
+        except TimeoutError:
+            return b""
+        return bytes(self.data[at:]) if at < len(self.data) else None
+
     async def reads(self) -> AsyncIterator[bytes]:
         """All bytes from the start, as they come, until the end."""
         at = 0
-        while True:
-            if at < len(self.data):
-                part = bytes(self.data[at:])
-                at += len(part)
-                yield part
-            elif self.ended:
-                return
-            else:
-                await self._more.wait()
+        while (part := await self.more(at)) is not None:
+            at += len(part)
+            yield part
 
     def _put(self, index: int, payload: bytes, complete: bool) -> None:
         try:

@@ -80,6 +80,10 @@ class Reception:
         loss = self._receiving.receiver.loss if isinstance(self._receiving, Receiving) else None
         return {"state": self._state, "text": self._text, "loss": loss}
 
+    def trouble(self) -> str:
+        """What there is to say while nothing comes."""
+        return self._text if self._state in ("silent", "stopped", "waiting") else ""
+
     def want(self, want: Want) -> None:
         """From now on this. ValueError for layers that there are not, or where nobody is asked."""
         if not self.asks:
@@ -178,7 +182,7 @@ class Reception:
                 receiving.channel.close()
                 return
             elif since >= QUIET:
-                self._tell("silent", f"nothing has come for {since:.0f} s")
+                self._tell("silent", "nothing comes at the moment")
 
     def _ask(self, receiving: Receiving) -> None:
         if self.shelf is not None:

@@ -105,6 +105,31 @@ def test_elsewhere_lines_say_what_comes(monkeypatch: pytest.MonkeyPatch) -> None
     assert not terminal.is_terminal(), "pytest has no terminal at both ends"
 
 
+def test_what_the_link_does_is_said_while_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal, "STEP", 0)
+    monkeypatch.setattr(terminal, "LOOK", 0)
+    out, notes = io.StringIO(), ["", "nothing comes at the moment", "nothing comes at the moment", ""]
+
+    def note() -> str:
+        if len(notes) > 1:
+            return notes.pop(0)
+        if not growing.ended:
+            growing.write(DATA[2000:])
+            growing.end()
+        return notes[0]
+
+    async def story() -> None:
+        nonlocal growing
+        growing = Growing("photo.lcast", len(DATA))
+        growing.write(DATA[:2000])
+        await follow(growing, Player(), Lines(Console(file=out, width=300)), note)
+
+    growing = Growing()
+    asyncio.run(story())
+    said = out.getvalue().splitlines()
+    assert said.count("nothing comes at the moment") == 1 and "verified" in said[-1]
+
+
 def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(terminal, "find_spec", lambda name: None)
     with pytest.raises(terminal.TerminalError, match=r"pip install 'layercast\[play\]'"):

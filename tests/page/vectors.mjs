@@ -27,6 +27,11 @@ function container() {
   assert.deepEqual(chunks("skips, all forms of framing"), all);
   assert.deepEqual(chunks("seeks forward, backward, to 0"), [[5, 64, 1, 1], [5, 30, 1, 1], [5, 0, 1, 1], [5, 2 ** 24 - 1, 1, 1]]);
   assert.deepEqual(chunks("a cut chunk at the end"), [[6, 0, 4, 4], [4, 2, 2, 300]]);
+  for (const [name, data] of Object.entries(vectors("container.json"))) {
+    const header = bytes(data).slice(0, page.parseHeader(bytes(data)).end);
+    const same = hex(page.write(header, found[name].chunks));
+    assert.equal(same, data, `${name}, written again`);
+  }
   return Object.keys(found).length;
 }
 

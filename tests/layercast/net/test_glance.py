@@ -37,7 +37,7 @@ def test_caption_and_thumbnail_are_there_whole(tmp_path: Path) -> None:
     parcel = pack(data, "photo 0.lcast")
     (stream,) = found["streams"]
     assert (stream["group"], stream["name"], stream["size"]) == (parcel.group, "photo 0.lcast", len(data))
-    assert stream["caption"] == layercast.Stream(data).caption
+    assert stream["caption"] == layercast.Stream(data).caption and stream["guessed"] is False
     header, _ = parse_header(b64decode(stream["header"]))
     decoder = Decoder(header)
     for cls, index, text in stream["items"]:

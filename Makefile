@@ -113,7 +113,7 @@ page-fuzz: page $(STREAMS)
 
 # The same pixels in Chromium, by the element <layer-cast>; streams from `layercast serve`, over broken and thin links.
 page-browser: $(READY) $(PAGE_READY)
-	@LAYERCAST_STREAMS=20 $(RUN) $(BIN)/python -m pytest tests/browser/test_page.py $(ARGS)
+	@LAYERCAST_STREAMS=20 $(RUN) $(BIN)/python -m pytest tests/browser/test_page.py tests/browser/test_play.py $(ARGS)
 	@node tests/page/browser.mjs
 	@node tests/page/visit.mjs
 	@$(BIN)/python -m tests.page.thin

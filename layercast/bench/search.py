@@ -106,6 +106,7 @@ def times(texts: list[str], by_meaning: bool) -> list[float]:
 def command(data: Path, many: int, workers: int, as_json: bool, strict: bool) -> None:
     """Recall of people's sentences against stored captions, bytes read, and the time among many."""
     from codec.extract.caption import guess_caption
+    from codec.extract.describe import Extractor
     from layercast import meaning
 
     for needed in (PHOTOS, CAPTIONS, MANY):
@@ -119,6 +120,12 @@ def command(data: Path, many: int, workers: int, as_json: bool, strict: bool) ->
     for index in ("base", "research"):
         guesses = tqdm(pictures.items(), desc=f"guesses of {index}", disable=None, leave=False)
         stored[f"guessed ({index})"] = {name: guess_caption(pixels, index) for name, pixels in guesses}
+    by = Extractor("embedded")
+    try:
+        written = tqdm(pictures.items(), desc="embedded", disable=None, leave=False)
+        stored["embedded"] = {name: by.caption(pixels) or "" for name, pixels in written}
+    except RuntimeError as problem:
+        click.echo(f"layercast: without the embedded captioner: {problem}", err=True)
     queries = [(name, text) for name in pictures for text in said[name][1:]]
     ways = (True, False) if meaning.available() else (False,)
     found = Report("search")

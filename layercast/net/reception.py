@@ -66,7 +66,7 @@ class Reception:
         self._receiving: Receiving | Listening | None = None
         self._want = Want()
         self._asked = asyncio.Event()
-        self._begun = self._done = self._stopped_once = self._silent = False
+        self._begun = self._done = self._limited_once = self._told_end = self._silent = False
         self._state, self._text = "connecting", "connecting"
         self._heard_at = 0.0
 
@@ -91,7 +91,8 @@ class Reception:
         if want.upto not in LEVELS:
             raise ValueError(f"{want.upto!r} is no layer; name one of {', '.join(plan.LAYERS)}")
         self._want = want
-        self._stopped_once |= not want.upto
+        self._limited_once |= want.upto != "residual"
+        self._told_end = False
         self._asked.set()
         self._heard_at = asyncio.get_running_loop().time()
         if isinstance(self._receiving, Receiving):
@@ -173,12 +174,20 @@ class Reception:
         self._heard_at, self._silent = loop.time(), False
         while True:
             await asyncio.sleep(QUIET / 4)
-            if receiving.receiver.stats.packets > packets or not self._want.upto:
+            if receiving.fetch.ended:
+                receiving.channel.close()
+                return
+            if receiving.receiver.stats.packets > packets or self._want.upto != "residual":
                 packets, self._heard_at = receiving.receiver.stats.packets, loop.time()
+                self._told_end = False
                 if self._state in ("silent", "connecting") and packets:
                     self._tell("connected", "arriving")
             elif (since := loop.time() - self._heard_at) >= SILENCE:
                 self._silent = True
+                receiving.channel.close()
+                return
+            elif since >= QUIET and self._told_end:
+                self._done = True
                 receiving.channel.close()
                 return
             elif since >= QUIET:
@@ -193,9 +202,11 @@ class Reception:
         if change.shelf is not None and self.shelf is None:
             self.shelf = change.shelf
             self._tell("connected", "arriving")
-            if isinstance(self._receiving, Receiving) and not self.url.name:
-                self._receiving.ask(None, NOTHING)
-                self._ask(self._receiving)
+            if isinstance(self._receiving, Receiving):
+                if not self.url.name:
+                    self._receiving.ask(None, NOTHING)
+                if not self.url.name or self._want != Want():
+                    self._ask(self._receiving)
         if change.shelf is not self.shelf and change.shelf is not None:
             if not self._others:
                 self._others = True
@@ -203,9 +214,11 @@ class Reception:
             return
         self._tell_watchers(change)
         self._noted(change)
-        # A sender says that it has no more, too, once it was told to stop.
-        if change.what == "complete" or (change.what == "ended" and not self._stopped_once and self.shelf is not None):
+        if change.what == "complete":
             self._done = True
+        elif change.what == "ended" and self.shelf is not None:
+            self._told_end = True  # of a sender that was told to stop, that may be an old word: `_watch` waits a little
+            self._done = not self._limited_once
         if self._receiving is not None and (self._done or self._receiving.fetch.ended):
             self._receiving.channel.close()
 

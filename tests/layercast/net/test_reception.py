@@ -15,12 +15,14 @@ from layercast.net.ends import Sending
 from layercast.net.growing import Growing
 from layercast.net.parcel import pack
 from layercast.net.reception import SILENCE, Reception
+from layercast.net.sealing import seal_parcel
 from layercast.net.store import Store
 from player import Player, Want
 from sim.link import LinkSpec
 from sim.virtual import Network, run
 from tests.fuzz.parsers import picture, streams
 from transport.channels import Channel, udp
+from transport.seal import SealKey
 
 DATA = streams()[0]
 WIDE = picture(1280, 40, 3)  # ten cells side by side
@@ -58,7 +60,7 @@ def received(folder: Path, story: Callable[[Server, Reception, Player, Network],
 
     async def all_of_it(network: Network) -> Player:
         network.join(SENDER, RECEIVER, LinkSpec(rate=2 * RATE, delay=0.05))
-        server = await Server(one=DATA, two=streams()[3], wide=wide()).start()
+        server = await Server(one=DATA, two=streams()[3], wide=wide(), part=DATA[:4000]).start()
         player = Player()
         reception = Reception(Address("udp", SENDER, 4747, name), Store(folder), [player])
         player.asks = reception.want
@@ -97,6 +99,43 @@ def test_stop_and_go_on(tmp_path: Path) -> None:
         player.lossless()
 
     assert received(tmp_path, story, "one").verified
+
+
+def test_a_stream_that_was_cut_ends_after_a_stop_too(tmp_path: Path) -> None:
+    async def story(server: Server, reception: Reception, player: Player, network: Network) -> None:
+        await asyncio.sleep(1)
+        player.stop()
+        await asyncio.sleep(60)
+        player.lossless()
+
+    player = received(tmp_path, story, "part")
+    assert np.array_equal(player.picture(0.0), codec.decode(DATA[:4000]).picture) and player.bytes == 4000
+
+
+def test_a_level_is_kept_until_more_is_wanted(tmp_path: Path) -> None:
+    async def story(server: Server, reception: Reception, player: Player, network: Network) -> None:
+        player.want(upto="latent")
+        await asyncio.sleep(100)
+        player.picture(0.0)
+        assert player.layers[-1] == "latent" and reception.facts()["state"] == "connected"
+        player.lossless()
+
+    assert received(tmp_path, story, "one").verified
+
+
+@pytest.mark.parametrize("key", [None, SealKey(bytes(31) + b"1")])
+def test_a_seal_that_does_not_open(tmp_path: Path, key: SealKey | None) -> None:
+    async def story(network: Network) -> None:
+        network.join(SENDER, RECEIVER, LinkSpec(rate=2 * RATE, delay=0.05))
+        server = Server(one=DATA)
+        server.parcels = [seal_parcel(parcel, SealKey(bytes(32))) for parcel in server.parcels]
+        await server.start()
+        player = Player()
+        reception = Reception(Address("udp", SENDER, 4747, "one"), Store(tmp_path), [player], seal=key)
+        await asyncio.wait_for(reception.run(), 60)
+
+    with pytest.raises(ConnectionError, match="seal"):
+        run(story)
 
 
 def test_a_region_comes_first(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_what_a_sender_serves_grows_stops_and_goes_on(tmp_path: Path) -> None:
 def test_several_pictures_and_none(tmp_path: Path) -> None:
     with waiting("serve", fill(tmp_path / "served"), "--listen", "127.0.0.1:0", "--rate", "1000000") as (url, _):
         done = run("play", url, "--terminal", "-o", tmp_path / "first.lcast")
-        assert done.returncode == 0 and "there are more pictures" in done.stderr, done.stderr
+        assert done.returncode == 0, done.stderr
         assert "verified" in done.stdout and (tmp_path / "first.lcast").read_bytes() in streams()
         missing = run("play", f"{url}/nothing", "--terminal")
         assert (

@@ -71,9 +71,10 @@ def test_the_buttons_reach_the_sender(tmp_path: Path) -> None:
         )
         growing = Growing()
         reception = Reception(Address("udp", *listener.address), Store(tmp_path / "store"), [growing])
-        work = asyncio.create_task(reception.run())
         playing = Playing(growing, Page(), reception.want, reception.facts)
         async with playing.serving() as url, tab(url, tmp_path / "profile") as page:
+            await page.until('document.readyState === "complete" && location.protocol === "http:"')
+            work = asyncio.create_task(reception.run())
             await page.until('document.getElementById("ask")?.checkVisibility()')
             await page.run('document.getElementById("ask").click()')
             await page.until(

@@ -120,10 +120,10 @@ def command(data: Path, many: int, workers: int, as_json: bool, strict: bool) ->
     for index in ("base", "research"):
         guesses = tqdm(pictures.items(), desc=f"guesses of {index}", disable=None, leave=False)
         stored[f"guessed ({index})"] = {name: guess_caption(pixels, index) for name, pixels in guesses}
-    by = Extractor("embedded")
+    extractor = Extractor("embedded")
     try:
         written = tqdm(pictures.items(), desc="embedded", disable=None, leave=False)
-        stored["embedded"] = {name: by.caption(pixels) or "" for name, pixels in written}
+        stored["embedded"] = {name: extractor.caption(pixels) or "" for name, pixels in written}
     except RuntimeError as problem:
         click.echo(f"layercast: without the embedded captioner: {problem}", err=True)
     queries = [(name, text) for name in pictures for text in said[name][1:]]

@@ -36,6 +36,8 @@ def test_what_a_first_visit_costs() -> None:
     assert first <= 120_000
     assert texts <= 700_000
     assert texts + packed("latent", "residual", "residual_filter") <= 4_000_000
+    page = sum(len(gzip.compress(path.read_bytes())) for path in PAGE.glob("dist/*"))
+    assert page + packed("thumbnail") <= 120_000
 
 
 def test_the_page_holds_no_script_of_its_own() -> None:

@@ -78,6 +78,7 @@ const PATIENCE = 6_000; // ms of silence before a new connection is tried
 const FIRST_PAUSE = 1; // s between two tries, then twice as long
 const LONGEST_PAUSE = 16;
 const RATE_SECONDS = 5;
+const AT_ONCE = 64; // items told in one go when a stream is taken up again
 const RECEIVER = { maxGroups: 2 ** 12, maxItems: 2 ** 19, maxBytes: 2 ** 26, packetSize: 200 };
 
 type Listeners = { [Type in keyof Events]: Set<(event: Events[Type]) => void> };
@@ -321,7 +322,11 @@ export class Session {
       this.streams.set(group, stream);
       for (const item of items) stream.put(item);
       this.announce(stream);
-      for (const item of stream.items.values()) this.show(stream, item, true);
+      let count = 0;
+      for (const item of stream.items.values()) {
+        this.show(stream, item, true);
+        if (++count % AT_ONCE === 0) await new Promise((done) => setTimeout(done)); // the page has its turn
+      }
       this.progress(stream); // last: whoever hears that it is complete has heard of all of it
     }
   }

@@ -17,7 +17,22 @@ const elements = new Map<number, LayerCast>();
 let next = 1;
 let worker: Worker | undefined;
 
+let waiting: [Asked, Transferable[]][] | null = null;
+
+/** Lets the worker wait, whose code takes the link too; what is asked of it until then, it gets in order. */
+export function holdWorker(hold: boolean): void {
+  if (hold) waiting ??= worker ? null : [];
+  if (hold || !waiting) return;
+  const messages = waiting;
+  waiting = null;
+  for (const message of messages) ask(...message);
+}
+
 function ask(message: Asked, transfer: Transferable[] = []): void {
+  if (waiting) {
+    waiting.push([message, transfer]);
+    return;
+  }
   if (!worker) {
     worker = new Worker(new URL(WORKER, import.meta.url), { type: "module" });
     worker.addEventListener("message", ({ data }: MessageEvent<Told>) => {

@@ -85,6 +85,7 @@ function askForMore(): void {
   if (!isReady && !hasPreview && (hasThumbnail || state !== "connected")) return;
   pending = false;
   source.open(group, isReady);
+  patience?.asked();
 }
 
 document.addEventListener("layercast-preview", previewed, true); // of whichever picture
@@ -150,7 +151,7 @@ function setState(now: State, text: string): void {
 source.on("state", (now) => {
   setState(now.state, now.text);
   if (state !== "ended") return;
-  keepPage();
+  if (patience?.hasWeights) keepPage();
   if ((patience?.hasWeights ?? true) && !viewer.isStopped) viewer.finish();
 });
 source.on("error", ({ text }) => tell(text, true));

@@ -1,10 +1,13 @@
-// When the decoder's weights may be fetched: not while the link carries what a person waits for.
+// When the decoder and its weights may be fetched: not while the link carries what a person waits for.
+//
+// At a first visit the decoder waits for the channel: on a thin link both at once take several times as long as one after
+// the other, for what opens the channel is repeated each second.
 //
 // Over a thin link the network's weights take many minutes, a caption and the latents seconds. So they wait until the
 // latents are here or nothing comes any more; and until they are here no residual is asked for, which could not be shown.
 // What the browser keeps from an earlier visit is taken at once.
 
-import { holdWeights, onFetching } from "../element";
+import { holdWeights, holdWorker, onFetching } from "../element";
 import type { State } from "../transport/session";
 import type { Arrivals } from "./arrivals";
 import { QUIET } from "./source";
@@ -19,11 +22,13 @@ export class Patience {
   onfetching: (text: string) => void = () => undefined;
   private held = false;
   private connected = false;
+  private isAsked = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private isReady: boolean;
 
   constructor(private readonly folder: string) {
     this.isReady = this.note() === folder;
+    holdWorker(!this.isReady);
     onFetching(({ file, bytes, total }) => {
       const name = file.split("/").pop()!.split(".")[0]!;
       if (name === "thumbnail") return;
@@ -42,7 +47,14 @@ export class Patience {
   /** A picture is waited for. */
   begin(): void {
     this.held = true;
+    this.isAsked = false;
     holdWeights(this.folder, true, this.isReady);
+    this.wait();
+  }
+
+  /** The picture has been asked for. */
+  asked(): void {
+    this.isAsked = true;
     this.wait();
   }
 
@@ -55,15 +67,16 @@ export class Patience {
 
   state(state: State): void {
     this.connected = state === "connected";
+    if (this.connected || QUIET.has(state)) holdWorker(false);
     if (!this.held) return;
-    if (QUIET.has(state)) this.end();
+    if (QUIET.has(state) && (this.isAsked || state !== "ended")) this.end();
     else this.wait();
   }
 
   /** The link is idle when it is open and brings nothing. */
   private wait(): void {
     clearTimeout(this.timer);
-    if (this.connected) this.timer = setTimeout(() => this.end(), IDLE);
+    if (this.held && this.connected && this.isAsked) this.timer = setTimeout(() => this.end(), IDLE);
   }
 
   private end(): void {

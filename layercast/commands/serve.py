@@ -85,7 +85,7 @@ def serve(
     except ValueError as error:
         raise click.BadParameter(f"{at!r}: {error}", param_hint="--listen") from None
     library = library_of(sources, seal)
-    pages = _pages(library, page_folder, sealed=seal is not None) if wants_page else None
+    pages = _pages(library, page_folder, seal is not None, link.rate) if wants_page else None
     secret = "" if no_token else token or make_token()
     limits = limits_for(max_sessions, max_per_peer)
     shown = secret if not token else ""
@@ -93,14 +93,14 @@ def serve(
         until_interrupted(_serve(where, secret, link, library, Report(as_json), limits, log, shown, pages))
 
 
-def _pages(library: Library, folder: str | None, sealed: bool) -> Web:
+def _pages(library: Library, folder: str | None, sealed: bool, rate: float | None) -> Web:
     from layercast.net.endpoints import Web
     from layercast.net.glance import Glance
     from layercast.net.page import FOLDER, Page, PageError
 
     path = Path(folder) if folder is not None else FOLDER
     try:
-        return Web(Page(path).attach, Glance(library, sealed).beside)
+        return Web(Page(path, rate).attach, Glance(library, sealed).beside)
     except (PageError, OSError) as error:
         raise Failure("--page", str(error)) from None
 

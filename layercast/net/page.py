@@ -12,10 +12,13 @@ of the URL behind `#`, which a browser keeps to itself.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import hashlib
 import mimetypes
 import re
+import socket
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -51,6 +54,9 @@ HEADERS: Final = {
 }
 FOREVER: Final = "public, max-age=31536000, immutable"
 ANEW: Final = "no-cache"
+SHARE: Final = 0.8
+"""Of a link whose rate is known, that a file takes."""
+_SO_MAX_PACING_RATE: Final = 47  # of Linux; bytes a second
 MAX_FILE: Final = 16 << 20
 MAX_FILES: Final = 256
 _HASHED = re.compile(r"-[A-Za-z0-9]{8,}\.[a-z0-9.]+$")
@@ -85,7 +91,8 @@ class Asset:
 class Page:
     """A built page, read into memory once: a request's path only chooses among what was there. Raises PageError."""
 
-    def __init__(self, folder: Path = FOLDER) -> None:
+    def __init__(self, folder: Path = FOLDER, rate: float | None = None) -> None:
+        """rate: bit/s of the link, where it is known; files then leave room on it for the channel."""
         paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
         if not (folder / INDEX).is_file():
             raise PageError(f"there is no page in {folder}; build it with `make page`")
@@ -94,19 +101,36 @@ class Page:
         self._assets = {f"/{path.relative_to(folder).as_posix()}": read_asset(path) for path in paths}
         index = self._assets.pop(f"/{INDEX}").data.replace(b"{weights}", weights_folder().encode())
         self._assets["/"] = _asset(index, _TYPES[".html"], ANEW, pack=True)
+        self._rate = rate
         self._weights = lru_cache(maxsize=32)(_read_weights)
 
     def attach(self, app: web.Application) -> None:
         """Add the routes."""
         app.router.add_get(rf"/{weights_folder()}{{set:\w+}}/{{name:\w+}}.safetensors.gz", self._weights_file)
         for path, asset in self._assets.items():
-            app.router.add_get(path, _serving(asset))
+            app.router.add_get(path, self._serving(asset))
+
+    def _serving(self, asset: Asset) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def serve(request: web.Request) -> web.Response:
+            self._pace(request)
+            return respond(request, asset)
+
+        return serve
 
     async def _weights_file(self, request: web.Request) -> web.Response:
+        self._pace(request)
         found = await asyncio.to_thread(self._weights, request.match_info["set"], request.match_info["name"])
         if found is None:
             raise web.HTTPNotFound(headers=HEADERS)
         return respond(request, found)
+
+    def _pace(self, request: web.Request) -> None:
+        """Have TCP send no faster than a share of the link. It would fill the queue before a thin one with half a
+        minute of data; a channel that waits behind that is given up."""
+        sock = None if request.transport is None else request.transport.get_extra_info("socket")
+        if sock is not None and self._rate is not None and sys.platform == "linux":
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, _SO_MAX_PACING_RATE, max(1, int(SHARE * self._rate / 8)))
 
 
 def read_asset(path: Path) -> Asset:
@@ -133,13 +157,6 @@ def respond(request: web.Request, asset: Asset) -> web.Response:
 def weights_folder() -> str:
     """Where the weights are, below the page; it changes when any of them does."""
     return f"weights/{hashlib.sha256(models.SUMS.read_bytes()).hexdigest()[:16]}/"
-
-
-def _serving(asset: Asset) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    async def serve(request: web.Request) -> web.Response:
-        return respond(request, asset)
-
-    return serve
 
 
 def _asset(data: bytes, type_: str, cache: str, pack: bool) -> Asset:

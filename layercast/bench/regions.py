@@ -135,6 +135,10 @@ def report(photos: Sequence[Photo], by: Describer) -> Report:
     if not said:
         found.notes.append("no region was found in any photo")
         return found
+    things = [(each.box[2] - each.box[0]) * (each.box[3] - each.box[1]) for photo in photos for each in photo.things]
+    found.notes.append(
+        f"{len(things)} objects; half of them cover less than {np.median(things or [0]):.1%} of a photo."
+    )
     next_ones = [(photo.boxes, said[(i + 1) % len(said)].things) for i, photo in enumerate(said)]
     drawn = [(random_boxes(i), photo.things) for i, photo in enumerate(said)]
     own = score([(photo.boxes, photo.things) for photo in said])

@@ -58,6 +58,7 @@ def test_regions_hit_point_and_name() -> None:
     by = Describer("embedded", regions=2)
     found = regions.report([good, bad], by)
     own, next_ones, drawn = rows(found)[:3]
+    assert found.notes == ["4 objects; half of them cover less than 25.0% of a photo."]
     assert (own["overlap an object by half %"], own["point at an object %"], own["name it %"]) == (50, 50, 50)
     assert next_ones["overlap an object by half %"] == 50 and 0 < drawn["overlap an object by half %"] < 30
     assert rows(found)[3]["mean bytes"] == 59.5 and found.ok

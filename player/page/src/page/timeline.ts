@@ -25,7 +25,7 @@ export class Timeline {
     this.arrivals = arrivals;
     this.live = true;
     this.drawn = 0;
-    this.strip.replaceChildren();
+    this.drawStrip();
     this.update();
   }
 

@@ -114,17 +114,26 @@ class Decoder:
         present = {plan.layer_of(kind) for kind, _ in self.used() if kind not in (Kind.META, Kind.CHECK)}
         return [layer for layer in plan.LAYERS if layer in present]
 
-    def exact_area(self) -> float:
-        """Share of the picture whose pixels are the source's to the last bit."""
-        if any((Kind.LATENT, i) not in self._whole for i in range(self.header.base)):
-            return 0.0
+    def exact_cells(self) -> NDArray[np.bool_]:
+        """bool[rows, columns] of the picture's 128x128 squares: those whose pixels are the source's to the last bit."""
         self._decode_corrections()
         cells = self._residual.exact_cells()
+        base = all((Kind.LATENT, i) in self._whole for i in range(self.header.base))
+        return cells if base else np.zeros_like(cells)
+
+    def exact_area(self) -> float:
+        """Share of the picture whose pixels are the source's to the last bit."""
+        cells = self.exact_cells()
         heights, widths = (
             np.minimum(CELL, side - CELL * np.arange(count))
             for side, count in zip((self.header.height, self.header.width), cells.shape, strict=True)
         )
         return float(heights @ cells @ widths / self.header.pixels)
+
+    def refined(self) -> NDArray[np.float32]:
+        """float32[rows, columns] of the picture's 128x128 squares: how far the residual is there, 0 to 1."""
+        self._decode_corrections()
+        return self._residual.refined()
 
     def verified(self) -> bool | None:
         """True when the CRC of the pixels agrees, False when it does not (yet), None when the stream brought none."""
@@ -223,8 +232,13 @@ def decode(data: bytes, *, upto: str | None = None, strict: bool = False, limit:
     upto: only the layers up to this one (caption, structure, latent, residual; ValueError otherwise). Raises
     FormatError when the header is damaged, unknown or above `limit` pixels; `strict`: for any damage.
     """
+    return fed(data, upto=upto, strict=strict, limit=limit).report()
+
+
+def fed(data: bytes, *, upto: str | None = None, strict: bool = False, limit: int = DEFAULT_LIMIT) -> Decoder:
+    """A decoder that was given a stream, or as much of one as `data` holds. As `decode`."""
     header, chunks = read(data, strict)
     decoder = Decoder(header, limit=limit, strict=strict)
     for chunk in plan.select(chunks, upto) if upto else chunks:
         decoder.push(chunk)
-    return decoder.report()
+    return decoder

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 LEVELS = (0, 2, 4, 10, 15)  # the last block of each resolution: 1/2, 1/4, 1/8, 1/16, 1/32
+SIDE = 224  # pixels that its classifier learnt from
 SMALLEST = 32  # pixels; a smaller picture is continued by its edge, or the deepest level would be empty
 RECOGNISABLE = 1.36  # WebP at 600 B on Kodak
 _REMEMBERED = 4  # feature sets of reference pictures kept, since one photo is compared with many others
@@ -55,6 +56,17 @@ def _features(picture: npt.NDArray[np.uint8]) -> Features:
             if number in LEVELS:
                 found.append(x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10))
     return found
+
+
+def five_classes(picture: npt.NDArray[np.uint8]) -> list[int]:
+    """The five of ImageNet's classes (0..999) that Lite0 sees likeliest in uint8[H, W, 3], the likeliest first."""
+    import torch
+    from PIL import Image
+
+    small = np.array(Image.fromarray(picture).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+    with torch.inference_mode():
+        logits = _network()((torch.from_numpy(small).permute(2, 0, 1)[None].float() - 127) / 128)
+    return [int(number) for number in logits[0].topk(5).indices]
 
 
 class _Memory:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
 from codec.files import FileError, write_whole
 
@@ -190,14 +192,17 @@ def _target_mode(image: Image.Image) -> str:
     return "RGBA" if transparent or image.mode in ("RGBA", "RGBa", "PA") else "RGB"
 
 
-def png_bytes(picture: NDArray[np.uint8]) -> bytes:
-    """A PNG file of a picture, uint8[H, W, C] with C of 1 to 4."""
+def png_bytes(picture: NDArray[np.uint8], texts: Mapping[str, str] | None = None) -> bytes:
+    """A PNG file of a picture, uint8[H, W, C] with C of 1 to 4. texts: its iTXt chunks by keyword ("Description")."""
     image = Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture)
+    info = PngInfo()
+    for keyword, text in (texts or {}).items():
+        info.add_itxt(keyword, text)
     buffer = io.BytesIO()
-    image.save(buffer, "PNG")
+    image.save(buffer, "PNG", pnginfo=info)
     return buffer.getvalue()
 
 
-def write_png(path: str | Path, picture: NDArray[np.uint8]) -> None:
-    """Write uint8[H, W, C] as a PNG file, whole or not at all. Raises FileError."""
-    write_whole(path, png_bytes(picture))
+def write_png(path: str | Path, picture: NDArray[np.uint8], texts: Mapping[str, str] | None = None) -> None:
+    """Write uint8[H, W, C] as a PNG file, whole or not at all, with `texts` as png_bytes. Raises FileError."""
+    write_whole(path, png_bytes(picture, texts))

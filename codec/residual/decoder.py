@@ -12,7 +12,7 @@ from codec.entropy import BitDecoder, get_runs
 from codec.residual.layout import Layout, Placed
 from codec.residual.painting import Painter
 from codec.residual.passes import Bits, Index, Item, State, run_items, schedule
-from codec.residual.tables import tables
+from codec.residual.tables import PASSES, tables
 from codec.residual.transform import GROUPS, Picture
 from codec.stream import MAX_LENGTH, Header
 
@@ -160,6 +160,11 @@ class ResidualDecoder:
     def complete(self) -> bool:
         """Whether the picture is exact everywhere, given the exact base."""
         return bool(self._painter.complete_cells().all())
+
+    def refined(self) -> NDArray[np.float32]:
+        """float32[rows, columns] of the picture's 128x128 squares: the share of the passes over luma made, 0..1."""
+        share = np.minimum(self._done[:, 0].mean(axis=1, dtype=np.float32) / PASSES, 1)
+        return np.asarray(share, np.float32).reshape(self._layout.rows, self._layout.columns)
 
     def exact_cells(self) -> NDArray[np.bool_]:
         """bool[rows, columns] of the picture's 128x128 squares: True where all pixels are exact, given the base."""

@@ -27,6 +27,7 @@ NAMES = {
     "quic": "quic",
     "rate-quality": "rate_quality",
     "regions": "regions",
+    "renderers": "renderers",
     "repair": "repair",
     "rivals": "rivals",
     "scalability": "scalability",

@@ -30,18 +30,26 @@ def list_(as_json: bool) -> None:
 
 
 @models.command()
-@click.argument("name", metavar="blip|blip2|florence2")
+@click.argument("name", metavar="blip|blip2|florence2|sd15|sd-turbo|sdxl-turbo")
 def pull(name: str) -> None:
-    """Fetch a captioner for `encode --captioner`, at a pinned revision, from Hugging Face into its shared cache."""
-    from codec.extract.foundation import SOURCES, NoModel
-    from codec.extract.foundation import pull as fetch
+    """Fetch a captioner (`encode --captioner`) or a painter (`decode --renderer diffusion --model`).
 
-    if name not in SOURCES:
-        raise click.UsageError(f"no model {name!r} to pull; one of {', '.join(SOURCES)}")
-    source = SOURCES[name]
+    At a pinned revision, from Hugging Face into its shared cache.
+    """
+    from codec.extract import foundation
+    from codec.extract.foundation import NoModel
+    from player.renderers import diffusion
+
+    known = [*foundation.SOURCES, *diffusion.SOURCES]
+    if name not in known:
+        raise click.UsageError(f"no model {name!r} to pull; one of {', '.join(known)}")
+    source = (foundation.SOURCES | diffusion.SOURCES)[name]
     click.echo(f"{source.repository}, {source.gigabytes:g} GB, licence of the weights: {source.licence}")
     try:
-        folder = fetch(source)
+        if isinstance(source, diffusion.Source):
+            folder = diffusion.pull(source)
+        else:
+            folder = foundation.pull(source)
     except NoModel as problem:
         raise Failure(name, str(problem)) from None
     click.echo(folder)

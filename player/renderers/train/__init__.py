@@ -1,0 +1,1 @@
+"""How the renderers' weights are learnt. Needs the extra `train`."""

@@ -204,6 +204,7 @@ class Reception:
             self._tell("connected", "arriving")
             if isinstance(self._receiving, Receiving):
                 if not self.url.name:
+                    self._limited_once = True  # of this one too, for a moment: its end may be told at once
                     self._receiving.ask(None, NOTHING)
                 if not self.url.name or self._want != Want():
                     self._ask(self._receiving)

@@ -63,6 +63,12 @@ def load(weights: int | str, name: str) -> dict[str, np.ndarray]:
     return read_safetensors((FOLDER / set_name(weights) / f"{name}.safetensors").read_bytes())
 
 
+def restored(stored: dict[str, np.ndarray], name: str) -> np.ndarray:
+    """The float32 numbers of an array that is stored in half precision, or in 8 bits beside NAME.scale."""
+    numbers = stored[name].astype(np.float32)
+    return numbers * stored[f"{name}.scale"] if f"{name}.scale" in stored else numbers
+
+
 def read_safetensors(data: bytes) -> dict[str, np.ndarray]:
     """The arrays of a safetensors file: 8 bytes length of the head, the head as JSON, the numbers. Else ValueError."""
     head_end = 8 + int.from_bytes(data[:8], "little")

@@ -51,11 +51,7 @@ def load(weights: str = "research") -> tuple[Captioner, list[str]]:
     vocabulary = stored["vocabulary"].tobytes().decode().split("\n")
     width, heads, layers = (int(n) for n in stored["config"])
     model = Captioner(Config(width, heads, layers, len(vocabulary)))
-    state = {}
-    for name in model.state_dict():
-        numbers = stored[name].astype(np.float32)
-        state[name] = torch.from_numpy(numbers * stored[f"{name}.scale"] if f"{name}.scale" in stored else numbers)
-    model.load_state_dict(state)
+    model.load_state_dict({name: torch.from_numpy(models.restored(stored, name)) for name in model.state_dict()})
     return model.eval(), vocabulary
 
 

@@ -32,11 +32,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from safetensors.numpy import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from codec import models
 from codec.caption import encode
 from codec.extract.caption import grid_features
 from codec.extract.captioner import sentence
@@ -44,6 +42,7 @@ from codec.extract.captioner_network import END, LONGEST, START, UNKNOWN, Captio
 from codec.train.caption import normal, read
 from codec.train.caption_index import tar_pictures
 from codec.train.cider import Cider, bleu
+from codec.train.eight_bits import eight_bits, save
 
 SETS = {"train": ("train-0.tar", "train-1.tar"), "dev": ("dev.tar",), "test": ("test200.tar",)}
 SENTENCES = {"train": "flickr8k_train.tsv", "dev": "flickr8k_dev.tsv", "test": "flickr8k_test200.tsv"}
@@ -288,17 +287,7 @@ def freeze(runs: Path, name: str, words: list[str]) -> None:
         "config": np.array(astuple(c)[:3], np.int32),
         "vocabulary": np.frombuffer("\n".join(words).encode(), np.uint8),
     }
-    for key, value in state.items():
-        numbers = value.numpy()
-        if numbers.ndim == 2 and numbers.size > 4096:
-            scale = np.abs(numbers).max(1, keepdims=True) / 127 + 1e-12
-            stored |= {key: np.round(numbers / scale).astype(np.int8), f"{key}.scale": scale.astype(np.float32)}
-        else:
-            stored[key] = numbers.astype(np.float16)
-    path = models.FOLDER / "research" / "captioner.safetensors"
-    save_file(stored, path)
-    path.chmod(0o644)
-    print(f"{path}: {path.stat().st_size} bytes")
+    save("research", "captioner", stored | eight_bits(state))
 
 
 def main() -> None:

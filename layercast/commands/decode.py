@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from codec import Decoded, Decoder
+    from player.renderers.diffusion import Wish
     from player.renderers.view import Rendered
 
 
@@ -43,6 +44,12 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(0), help="Of what diffusion invents.  [default: the stream's, or 0]")
 @click.option("--device", metavar="NAME", help="Of diffusion, as torch names it.  [default: cuda if there is one]")
 @click.option(
+    "--dtype",
+    type=click.Choice(["float32", "float16", "bfloat16"]),
+    help="Of diffusion's numbers.  [default: float16 on cuda, else float32]",
+)
+@click.option("--offload", is_flag=True, help="Parts of diffusion's model wait in main memory (needs accelerate).")
+@click.option(
     "--confidence", metavar="MAP.png", help="A map of how sure each place is: white exact, black nothing known."
 )
 @click.option("--strict", is_flag=True, help="Fail on any damage instead of showing what is left.")
@@ -56,6 +63,8 @@ def decode(
     model: str,
     seed: int | None,
     device: str | None,
+    dtype: str | None,
+    offload: bool,
     confidence: str | None,
     strict: bool,
     limit: float,
@@ -68,6 +77,7 @@ def decode(
     from codec.decoder import fed
     from codec.extract.photo import write_png
     from player.renderers import describe
+    from player.renderers.diffusion import Wish
 
     target = Path(output) if output is not None else Path(source).with_suffix(".png")
     start = time.perf_counter()
@@ -76,7 +86,7 @@ def decode(
         decoder = fed(data, upto=upto, strict=strict, limit=round(limit * 1e6))
         decoded = decoder.report()
         view = renderer != "exact" or confidence is not None
-        rendered = _view(decoder, renderer, model, seed, device) if view else None
+        rendered = _view(decoder, renderer, Wish(model, seed, device, dtype, offload)) if view else None
     seconds = time.perf_counter() - start
     with failing(target):
         texts = {} if decoded.caption is None else {"Description": decoded.caption}
@@ -92,14 +102,13 @@ def decode(
     click.echo(json.dumps(facts, ensure_ascii=False) if as_json else _sentence(facts))
 
 
-def _view(decoder: Decoder, renderer: str, model: str, seed: int | None, device: str | None) -> Rendered:
+def _view(decoder: Decoder, renderer: str, wish: Wish) -> Rendered:
     """What a renderer makes of it, or a Failure that says what is missing."""
     from codec.extract.foundation import NoModel
     from player.renderers import render
-    from player.renderers.diffusion import Wish
 
     try:
-        return render(decoder, renderer, Wish(model, seed, device))
+        return render(decoder, renderer, wish)
     except NoModel as problem:
         raise Failure(f"--renderer {renderer}", str(problem)) from None
 

@@ -57,13 +57,8 @@ def _network(weights: int) -> Tiny:
         stored = models.load(weights, "renderer")
     except FileNotFoundError:
         raise NoModel(
-            f"the set of weights {models.set_name(weights)} has no renderer; the exact picture it has"
+            f"the set of weights {models.set_name(weights)} has no renderer; take the exact picture"
         ) from None
-    state = {}
-    for name, numbers in stored.items():
-        if not name.endswith(".scale"):
-            whole = numbers.astype(np.float32)
-            state[name] = torch.from_numpy(whole * stored[f"{name}.scale"] if f"{name}.scale" in stored else whole)
     network = Tiny()
-    network.load_state_dict(state)
+    network.load_state_dict({name: torch.from_numpy(models.restored(stored, name)) for name in network.state_dict()})
     return network.eval()

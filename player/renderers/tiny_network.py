@@ -49,8 +49,8 @@ class Tiny(nn.Module):
         self.before = nn.ModuleList(self._blocks(i) for i in range(3))
         self.after = nn.ModuleList(self._blocks(i) for i in range(2))
         self.head = nn.Conv2d(c.widths[0], 48 + 2, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        for numbers in self.head.parameters():
+            nn.init.zeros_(numbers)
 
     def _blocks(self, level: int) -> nn.Sequential:
         return nn.Sequential(*(Block(self.config.widths[level]) for _ in range(self.config.blocks[level])))

@@ -22,11 +22,10 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.numpy import save_file
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from codec import models
+from codec.train.eight_bits import eight_bits, save
 from player.renderers.tiny_network import Tiny
 from player.renderers.train.features import FeatureDistance
 
@@ -200,18 +199,7 @@ def evaluated(network: Tiny, held: Lessons, count: int = 48) -> dict[str, float]
 def freeze(runs: Path) -> None:
     """Convolutions in 8 bits with a scale for each output, the rest in half precision."""
     state = torch.load(runs / "renderer.pt", weights_only=True)["networks"][1]
-    stored: dict[str, np.ndarray] = {}
-    for key, value in state.items():
-        numbers = value.numpy()
-        if numbers.ndim == 4:
-            scale = np.abs(numbers).max((1, 2, 3), keepdims=True) / 127 + 1e-12
-            stored |= {key: np.round(numbers / scale).astype(np.int8), f"{key}.scale": scale.astype(np.float32)}
-        else:
-            stored[key] = numbers.astype(np.float16)
-    path = models.FOLDER / "base" / "renderer.safetensors"
-    save_file(stored, path)
-    path.chmod(0o644)
-    print(f"{path}: {path.stat().st_size} bytes")
+    save("base", "renderer", eight_bits(state))
 
 
 def main() -> None:
